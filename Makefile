@@ -1,0 +1,35 @@
+# run · test · ui · bench. Everything lives in .venv and in PIPELINE_HOME (data/).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIPELINE_HOME ?= data
+export PIPELINE_HOME
+# Narrow linear algebra: more threads than one lose more to hand-over than they win.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+RUN_FLAGS := $(if $(EXTRACTS),--extracts "$(EXTRACTS)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
+	$(if $(REBUILD_FROM),--rebuild-from $(REBUILD_FROM)) $(if $(SIZE),--size $(SIZE))
+
+.PHONY: run test ui bench
+
+run: $(VENV)/.installed
+	@$(BIN)/python -m pipeline run $(RUN_FLAGS)
+
+test: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+ui: $(VENV)/.installed
+	@$(BIN)/python -m pipeline ui
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,8 @@
+"""All monthly assets, in one tuple: what the definitions, the command line and the tests enumerate."""
+
+from __future__ import annotations
+
+from assets import bonds, macro, models, training
+from assets.building import MonthlyAsset
+
+MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (*macro.ASSETS, *bonds.ASSETS, *training.ASSETS, *models.ASSETS)

@@ -1,0 +1,421 @@
+"""Building partitions: which months are out of date, what they read, and writing them one by one.
+
+One function, :meth:`Workshop.build`, serves a month, a range, a backfill and the monthly refit. It knows no Dagster, so
+that tests and the command line take the same path as the UI. The manifest alone decides whether a month is up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
+from pipeline.panel.calendar import shift
+from resources.content import combine
+from resources.home import Home
+from resources.lake import Manifest, month_label
+from resources.settings import Settings
+
+# So many months of a panel are held in memory at once.
+CHUNK_MONTHS = 120
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What a recursive asset left a month ago: its partition and the state of its model."""
+
+    frame: pl.DataFrame
+    arrays: dict[str, Any] = field(default_factory=dict)
+    text: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a recursive asset returns for a month: its partition and the state for the next."""
+
+    frame: pl.DataFrame
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    text: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonthlyAsset:
+    """An asset partitioned by month.
+
+    Attributes
+    ----------
+    name, group, description : str
+        As shown in the UI.
+    schema : callable
+        From the settings to a dataframely schema: columns, key and ranges. What breaks it is not written.
+    reads : callable
+        From the settings to the reads by name. Windows often depend on settings.
+    compute : callable
+        ``compute(inputs, months, settings) -> DataFrame`` with the rows of all ``months``; for a recursive asset
+        ``compute(inputs, month, settings, previous) -> Step``.
+    settings : tuple of str
+        Sections of the settings that the result depends on.
+    recursive : bool
+        The partition of m needs the one of m-1.
+    code_version : str
+        Raised by hand whenever the rows change.
+    any_of : tuple of str
+        Names of optional reads of which at least one must be there.
+    series : tuple of str
+        Columns worth drawing over time; empty draws row counts.
+    """
+
+    name: str
+    group: str
+    description: str
+    schema: Callable[[Settings], type[dy.Schema]]
+    reads: Callable[[Settings], Mapping[str, Read]]
+    compute: Callable[..., Any]
+    settings: tuple[str, ...] = ()
+    recursive: bool = False
+    code_version: str = "1"
+    any_of: tuple[str, ...] = ()
+    kinds: frozenset[str] = frozenset({"polars", "parquet"})
+    series: tuple[str, ...] = ()
+
+
+class BrokenChain(LookupError):
+    """The state of last month, which a recursive asset goes on from, is missing."""
+
+
+class MissingExtracts(LookupError):
+    """Vendor files without which an asset can't be built are not on disk."""
+
+
+class InvalidRows(ValueError):
+    """Rows break the schema of their asset."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one month of a build: ``built``, ``current`` (was up to date) or ``before data``."""
+
+    month: date
+    status: str
+    manifest: Manifest | None
+
+
+class Workshop:
+    """All monthly assets over one home.
+
+    Parameters
+    ----------
+    assets : iterable of MonthlyAsset
+        In any order; reads refer to names among them.
+    home : Home
+        Lake, extracts, models and settings.
+    """
+
+    def __init__(self, assets: Iterable[MonthlyAsset], home: Home) -> None:
+        self.assets = {asset.name: asset for asset in assets}
+        self.home = home
+        self._origins: dict[str, date | None] = {}
+        self._on_disk: list[str] | None = None
+
+    @cached_property
+    def _reads(self) -> dict[str, Mapping[str, Read]]:
+        return {name: asset.reads(self.home.settings) for name, asset in self.assets.items()}
+
+    @cached_property
+    def schemas(self) -> dict[str, type[dy.Schema]]:
+        """Schemas of all assets under the home's settings."""
+        return {name: asset.schema(self.home.settings) for name, asset in self.assets.items()}
+
+    def key(self, name: str) -> list[str]:
+        """Columns that identify a row of an asset."""
+        return self.schemas[name].primary_key()
+
+    def reads(self, name: str) -> Mapping[str, Read]:
+        """Reads of an asset under the home's settings."""
+        return self._reads[name]
+
+    @property
+    def on_disk(self) -> list[str]:
+        """Extract tables whose files are there, as of the last refresh."""
+        if self._on_disk is None:
+            self._on_disk = list(self.home.extracts.available())
+        return self._on_disk
+
+    def family(self, prefix: str) -> list[str]:
+        """Tables on disk whose names begin with ``prefix.``."""
+        return [table for table in self.on_disk if table.startswith(f"{prefix}.")]
+
+    def tables(self, name: str) -> list[str]:
+        """Extract tables on disk that an asset reads itself."""
+        named = [read.source for read in self.reads(name).values() if isinstance(read, Rows)]
+        families = [read.source for read in self.reads(name).values() if isinstance(read, Vintages)]
+        members = [table for family in families for table in self.family(family)]
+        return [table for table in (*named, *members) if table in self.on_disk]
+
+    def lacking(self, name: str) -> list[str]:
+        """Files without which an asset can't be built, those of its upstream assets included; empty when it can."""
+        files: list[str] = []
+        for read in self.reads(name).values():
+            if not read.optional:
+                files += self._lacking(read)
+        choices = [self._lacking(self.reads(name)[choice]) for choice in self.assets[name].any_of]
+        if choices and all(choices):
+            files.append(" or ".join(dict.fromkeys(file for choice in choices for file in choice)))
+        return list(dict.fromkeys(files))
+
+    def _lacking(self, read: Read) -> list[str]:
+        if isinstance(read, Partitions):
+            return self.lacking(read.source)
+        extracts = self.home.extracts
+        if isinstance(read, Vintages):
+            return [] if self.family(read.source) else [extracts.lacking(f"{read.source}.")]
+        return [] if read.source in self.on_disk else [extracts.lacking(read.source)]
+
+    def origin(self, name: str) -> date | None:
+        """First month for which an asset can have rows, None when its sources are not there."""
+        if name not in self._origins:
+            self._origins[name] = self._find_origin(name)
+        return self._origins[name]
+
+    def _find_origin(self, name: str) -> date | None:
+        if self.lacking(name):
+            return None
+        reads = [read for read in self.reads(name).values() if not self._lacking(read)]
+        spine = [read for read in reads if read.spine] or [read for read in reads if not read.optional]
+        begins = {read: self._begins(read) for read in (spine or reads)}
+        months = [shift(month, read.lag) for read, month in begins.items() if month is not None]
+        if len(months) < len(begins) and spine:
+            return None
+        return (max(months) if spine else min(months)) if months else None
+
+    def _begins(self, read: Read) -> date | None:
+        if isinstance(read, Partitions):
+            return self.origin(read.source)
+        if isinstance(read, Vintages):
+            return min(self.home.extracts.first_month(member) for member in self.family(read.source))
+        return self.home.extracts.first_month(read.source)
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Stage the extract tables that the assets and all their upstream read, where files changed."""
+        self._on_disk = None
+        tables = {table for name in self.closure(names) for table in self.tables(name)}
+        self.home.extracts.refresh(sorted(tables))
+        self._origins.clear()
+
+    def closure(self, names: Iterable[str]) -> list[str]:
+        """Return the assets and everything upstream of them, upstream first."""
+        ordered: dict[str, None] = {}
+
+        def visit(name: str) -> None:
+            if name in ordered:
+                return
+            for read in self.reads(name).values():
+                if isinstance(read, Partitions) and read.source != name:
+                    visit(read.source)
+            ordered[name] = None
+
+        for name in names:
+            visit(name)
+        return list(ordered)
+
+    def buildable(self) -> list[str]:
+        """Assets whose sources are on disk, upstream first."""
+        return [name for name in self.closure(self.assets) if not self.lacking(name)]
+
+    def first_needed(self, names: Sequence[str], first: date) -> dict[str, date]:
+        """First month of each asset that partitions of ``names`` from ``first`` on need, upstream windows included."""
+        needed: dict[str, date] = {}
+        for name in reversed(self.closure(names)):
+            origin = self.origin(name)
+            if origin is None:
+                continue
+            start = needed.get(name, first if name in names else date.max)
+            start = origin if self.assets[name].recursive else max(origin, start)
+            needed[name] = start
+            for read in self.reads(name).values():
+                upstream = self.origin(read.source) if isinstance(read, Partitions) else None
+                if upstream is not None:
+                    needed[read.source] = min(needed.get(read.source, date.max), read.first(start, upstream))
+        return needed
+
+    def build(
+        self,
+        name: str,
+        months: Sequence[date],
+        *,
+        rebuild_from: date | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome]:
+        """Bring months of an asset up to date, yielding each as it is finished.
+
+        Parameters
+        ----------
+        name : str
+            Which asset.
+        months : sequence of datetime.date
+            Any months; those that are up to date are left alone.
+        rebuild_from : datetime.date, optional
+            Months from here on are built even if they are up to date.
+        progress : callable, optional
+            Told (asset, finished, of how many).
+
+        Raises
+        ------
+        MissingExtracts
+            Vendor files that the asset needs are not there.
+        MissingPartitions
+            An upstream month was never built.
+        BrokenChain
+            A recursive asset has no partition for the month before.
+        InvalidRows
+            Rows break the asset's schema; nothing of their chunk is written.
+        """
+        lacking = self.lacking(name)
+        if lacking:
+            raise MissingExtracts(
+                f"{name} needs {', '.join(lacking)} in {self.home.extracts_folder.name}/: drop the vendor's file there."
+            )
+        self.refresh([name])
+        asset, origin = self.assets[name], self.origin(name)
+        ordered = sorted(months)
+        early = [month for month in ordered if origin is None or month < origin]
+        yield from (Outcome(month, "before data", None) for month in early)
+        if len(early) == len(ordered):
+            return
+        sources = {
+            key: Absent() if self._lacking(read) else OPENERS[type(read)](read, name, self)
+            for key, read in self.reads(name).items()
+        }
+        strategy = self._build_recursive if asset.recursive else self._build_chunks
+        yield from strategy(asset, ordered[len(early) :], sources, rebuild_from, progress or (lambda *_: None))
+
+    def _provenance(self, asset: MonthlyAsset, sources: Mapping[str, Source], month: date) -> dict[str, Any]:
+        return {
+            "code_version": asset.code_version,
+            "settings": self.home.settings.digest(asset.settings),
+            "reads": {key: source.digest(month) for key, source in sources.items()},
+        }
+
+    def _current(self, name: str, month: date, provenance: Mapping[str, Any], rebuild_from: date | None) -> Any:
+        if rebuild_from is not None and month >= rebuild_from:
+            return None
+        manifest = self.home.lake.manifest(name, month)
+        return manifest if manifest is not None and manifest.made_from(**provenance) else None
+
+    def _build_chunks(
+        self,
+        asset: MonthlyAsset,
+        months: Sequence[date],
+        sources: Mapping[str, Source],
+        rebuild_from: date | None,
+        progress: Progress,
+    ) -> Iterator[Outcome]:
+        stale: dict[date, dict[str, Any]] = {}
+        for month in months:
+            provenance = self._provenance(asset, sources, month)
+            manifest = self._current(asset.name, month, provenance, rebuild_from)
+            if manifest is not None:
+                yield Outcome(month, "current", manifest)
+            else:
+                stale[month] = provenance
+        done = len(months) - len(stale)
+        progress(asset.name, done, len(months))
+        for chunk in _chunks(list(stale)):
+            frame = asset.compute(Inputs(sources, chunk[0], chunk[-1]), chunk, self.home.settings)
+            rows = _by_month(_validated(asset.name, self.schemas[asset.name], frame), chunk)
+            for month in chunk:
+                manifest = self.home.lake.write(asset.name, month, rows[month], self.key(asset.name), **stale[month])
+                yield Outcome(month, "built", manifest)
+            done += len(chunk)
+            progress(asset.name, done, len(months))
+
+    def _build_recursive(
+        self,
+        asset: MonthlyAsset,
+        months: Sequence[date],
+        sources: Mapping[str, Source],
+        rebuild_from: date | None,
+        progress: Progress,
+    ) -> Iterator[Outcome]:
+        inputs = Inputs(sources, months[0], months[-1])
+        for done, month in enumerate(months, start=1):
+            before = self._manifest_before(asset, month)
+            provenance = self._provenance(asset, sources, month)
+            provenance["reads"]["previous"] = before.content if before else "none"
+            manifest = self._current(asset.name, month, provenance, rebuild_from)
+            status = "current"
+            if manifest is None:
+                step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
+                frame = _validated(asset.name, self.schemas[asset.name], step.frame)
+                state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else None
+                manifest = self.home.lake.write(asset.name, month, frame, self.key(asset.name), state=state, **provenance)
+                status = "built"
+            yield Outcome(month, status, manifest)
+            progress(asset.name, done, len(months))
+
+    def _manifest_before(self, asset: MonthlyAsset, month: date) -> Manifest | None:
+        if month == self.origin(asset.name):
+            return None
+        before = self.home.lake.manifest(asset.name, shift(month, -1))
+        if before is None:
+            raise BrokenChain(
+                f"{asset.name} for {month_label(month)} goes on from {month_label(shift(month, -1))}, which is not in "
+                f"the lake. Materialise {asset.name} from {month_label(self.origin(asset.name))} on, or the months "
+                f"that are missing."
+            )
+        return before
+
+    def _previous(self, asset: MonthlyAsset, month: date, before: Manifest | None) -> Previous | None:
+        if before is None:
+            return None
+        frame = self.home.lake.read(asset.name, shift(month, -1))
+        if "+" not in before.content:
+            return Previous(frame)
+        return Previous(frame, *self.home.models.load(asset.name, shift(month, -1)))
+
+
+def _chunks(months: Sequence[date]) -> Iterator[list[date]]:
+    """Runs of consecutive months, none longer than CHUNK_MONTHS."""
+    chunk: list[date] = []
+    for month in months:
+        if chunk and (len(chunk) == CHUNK_MONTHS or month != shift(chunk[-1], 1)):
+            yield chunk
+            chunk = []
+        chunk.append(month)
+    if chunk:
+        yield chunk
+
+
+def _by_month(frame: pl.DataFrame, months: Sequence[date]) -> dict[date, pl.DataFrame]:
+    parts = {key[0]: part for key, part in frame.partition_by("month", as_dict=True).items()}
+    strange = sorted(set(parts) - set(months))
+    if strange:
+        raise InvalidRows(f"rows of months that were not asked for: {', '.join(map(str, strange[:5]))}")
+    return {month: parts.get(month, frame.clear()) for month in months}
+
+
+def _validated(name: str, schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
+    """Cast to the schema, or say which rule which rows break."""
+    try:
+        good, failures = schema.filter(frame, cast=True)
+    except dy.exc.SchemaError as error:
+        raise InvalidRows(f"{name}: {error}. Nothing was written.") from error
+    counts = failures.counts()
+    if counts:
+        rules = "; ".join(f"{count} row(s) break {rule}" for rule, count in sorted(counts.items()))
+        rows = failures.invalid().select(schema.primary_key()).head(5).rows()
+        raise InvalidRows(f"{name}: {rules}; first {rows}. Nothing was written.")
+    return good
+
+
+def all_digest(manifests: Mapping[date, Manifest]) -> str:
+    """Digest of all partitions of an asset, for comparing two lakes."""
+    return combine(f"{month_label(month)}:{manifest.content}" for month, manifest in sorted(manifests.items()))

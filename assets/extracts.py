@@ -1,0 +1,66 @@
+"""Vendor tables as observable assets: observing one stages what changed and reports its data version.
+
+Belongs here: one asset a table or family that some monthly asset reads. Does not: reading and validating vendor files
+(``pipeline.extracts``), staging (``resources.extracts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from assets.building import Workshop
+from assets.monthly import OWNERS, extract_key
+from assets.reads import ABSENT, Partitions, Vintages
+from resources.content import combine
+from resources.extracts import ExtractStore
+from resources.home import HomeResource
+
+GROUP = "extracts"
+
+
+def sources(workshop: Workshop) -> dict[str, bool]:
+    """Names of all sources that monthly assets read from extracts, and whether each is a family of tables."""
+    reads = [read for name in workshop.assets for read in workshop.reads(name).values()]
+    found = {read.source: isinstance(read, Vintages) for read in reads if not isinstance(read, Partitions)}
+    return dict(sorted(found.items()))
+
+
+def members(store: ExtractStore, source: str, family: bool) -> list[str]:
+    """Tables on disk behind a source."""
+    return store.family(f"{source}.") if family else [source] * (source in store.available())
+
+
+def file_wanted(store: ExtractStore, source: str, family: bool) -> str:
+    """File, below the extracts' folder, that a source wants."""
+    return store.lacking(f"{source}." if family else source)
+
+
+def observable_extracts(workshop: Workshop) -> Iterator[dg.AssetsDefinition]:
+    """One observable asset a source; the version of a file that is not there is ``absent``."""
+    for source, family in sources(workshop).items():
+        yield _observable(source, family, file_wanted(workshop.home.extracts, source, family))
+
+
+def _observable(source: str, family: bool, file: str) -> dg.AssetsDefinition:
+    @dg.observable_source_asset(
+        key=extract_key(source),
+        group_name=GROUP,
+        description=f"Vendor table, dropped into the extracts folder as `{file}`.",
+        metadata={"file": file, "owners": ", ".join(OWNERS)},
+        tags={"dagster/kind/extract": ""},
+    )
+    def observe(home: HomeResource) -> dg.DataVersion:
+        store = home.open().extracts
+        tables = members(store, source, family)
+        store.refresh(tables)
+        return dg.DataVersion(version(store, tables))
+
+    return observe
+
+
+def version(store: ExtractStore, tables: Iterable[str]) -> str:
+    """One data version of staged tables."""
+    staged = sorted(tables)
+    return combine(f"{table}:{store.version(table)}" for table in staged) if staged else ABSENT

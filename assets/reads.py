@@ -1,0 +1,248 @@
+"""What a monthly asset reads: declared windows, from which come lineage, digests, frames and refusals alike.
+
+A body gets exactly what it declares here, so a manifest can't forget an input and a body can't read past its month.
+Belongs here: the kinds of read. Does not: deciding what is out of date or building it (``assets.building``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from pipeline.panel.calendar import month_range, shift
+from resources.content import combine
+from resources.lake import MissingPartitions
+
+if TYPE_CHECKING:
+    from assets.building import Workshop
+
+ABSENT = "absent"
+
+State = tuple[dict[str, Any], dict[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A window of one source: months ``m - lag - lookback`` to ``m - lag`` for the partition of month m.
+
+    Attributes
+    ----------
+    source : str
+        Asset, extract table or family of tables.
+    lookback : int or None
+        Months before the last one; None reads everything from the beginning.
+    lag : int
+        Months between the partition and the last month read.
+    optional : bool
+        The asset can be built without this source.
+    spine : bool
+        The asset has rows only where this source has.
+    """
+
+    source: str
+    lookback: int | None = 0
+    lag: int = 0
+    optional: bool = False
+    spine: bool = False
+
+    def first(self, month: date, origin: date) -> date:
+        """First month read for the partition of ``month``, never before the source begins."""
+        if self.lookback is None:
+            return origin
+        return max(origin, shift(month, -self.lag - self.lookback))
+
+    def last(self, month: date) -> date:
+        """Last month read for the partition of ``month``."""
+        return shift(month, -self.lag)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitions(Read):
+    """Partitions of another monthly asset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class States(Partitions):
+    """States of a recursive model, beside its partitions in the model store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows(Read):
+    """Rows of an extract table, by the month in which they became known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vintages(Read):
+    """A family of tables, one a publication month ``YYYY-MM``, each holding the past as it was then known.
+
+    The partition of m reads the vintage published in m, else the earliest one published later, cut at m.
+    """
+
+
+class Source(Protocol):
+    """A declared read, opened: its digests and frames."""
+
+    def digest(self, month: date) -> str:
+        """Digest of all that the partition of ``month`` reads here."""
+
+    def frame(self, first: date, last: date) -> pl.LazyFrame | dict[str, pl.DataFrame]:
+        """Everything that the partitions of ``first`` to ``last`` read here."""
+
+
+def _window_digest(read: Read, month: date, origin: date, known: list[date], digests: Mapping[date, str]) -> str:
+    low = bisect_left(known, read.first(month, origin))
+    high = bisect_right(known, read.last(month))
+    return combine(f"{each:%Y-%m}:{digests[each]}" for each in known[low:high])
+
+
+class OpenPartitions:
+    """Partitions of an upstream asset."""
+
+    def __init__(self, read: Partitions, reader: str, workshop: Workshop) -> None:
+        self.read, self.reader, self.lake = read, reader, workshop.home.lake
+        self.schema = workshop.schemas[read.source]
+        self.origin = workshop.origin(read.source)
+        self.manifests = self.lake.manifests(read.source)
+        self.known = sorted(month for month in self.manifests if self.origin and month >= self.origin)
+        self.digests = {month: self.manifests[month].content for month in self.known}
+
+    def _wanted(self, first: date, last: date) -> list[date]:
+        """Months that must be there for the partitions of ``first`` to ``last``."""
+        if self.origin is None:
+            return []
+        start, end = self.read.first(first, self.origin), self.read.last(last)
+        return month_range(start, end) if start <= end else []
+
+    def require(self, first: date, last: date) -> None:
+        """Raise :class:`MissingPartitions` where a month of the windows was never built."""
+        missing = [month for month in self._wanted(first, last) if month not in self.digests]
+        if missing:
+            raise MissingPartitions(self.read.source, missing, self.reader)
+
+    def digest(self, month: date) -> str:
+        """Digest of the contents of the window's partitions."""
+        if self.origin is None:
+            return ABSENT
+        return _window_digest(self.read, month, self.origin, self.known, self.digests)
+
+    def frame(self, first: date, last: date) -> pl.LazyFrame:
+        """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
+        self.require(first, last)
+        months = [month for month in self._wanted(first, last) if self.manifests[month].rows]
+        scan = self.lake.scan(self.read.source, months)
+        return self.schema.create_empty(lazy=True) if scan is None else scan
+
+
+class OpenStates(OpenPartitions):
+    """States of a recursive model; the partitions' contents include their digests."""
+
+    def __init__(self, read: States, reader: str, workshop: Workshop) -> None:
+        super().__init__(read, reader, workshop)
+        self.models = workshop.home.models
+
+    def frame(self, first: date, last: date) -> dict[date, State]:
+        """Load the states of the windows' months."""
+        self.require(first, last)
+        return {month: self.models.load(self.read.source, month) for month in self._wanted(first, last)}
+
+
+class OpenRows:
+    """Rows of an extract table."""
+
+    def __init__(self, read: Rows, reader: str, workshop: Workshop) -> None:
+        self.read, self.extracts = read, workshop.home.extracts
+        self.digests = self.extracts.digests(read.source)
+        self.known = sorted(self.digests)
+
+    def digest(self, month: date) -> str:
+        """Digest of the month digests in the window."""
+        return _window_digest(self.read, month, self.known[0], self.known, self.digests) if self.known else ABSENT
+
+    def frame(self, first: date, last: date) -> pl.LazyFrame:
+        """Scan the windows' rows."""
+        return self.extracts.scan(self.read.source, self.read.first(first, self.known[0]), self.read.last(last))
+
+
+class OpenVintages:
+    """Vintages of a family."""
+
+    def __init__(self, read: Vintages, reader: str, workshop: Workshop) -> None:
+        self.read, self.extracts = read, workshop.home.extracts
+        self.labels = sorted(name.removeprefix(f"{read.source}.") for name in workshop.family(read.source))
+        self.digests = {label: self.extracts.digests(f"{read.source}.{label}") for label in self.labels}
+
+    def label(self, month: date) -> str | None:
+        """Vintage that the partition of ``month`` reads, None after the newest one."""
+        place = bisect_left(self.labels, f"{month:%Y-%m}")
+        return self.labels[place] if place < len(self.labels) else None
+
+    def digest(self, month: date) -> str:
+        """Digest of the vintage's name and its rows up to ``month``."""
+        label = self.label(month)
+        if label is None:
+            return ABSENT
+        digests = self.digests[label]
+        return combine([label, *(f"{each:%Y-%m}:{digests[each]}" for each in sorted(digests) if each <= month)])
+
+    def frame(self, first: date, last: date) -> dict[str, pl.DataFrame]:
+        """Rows up to ``last`` of every vintage that the partitions of ``first`` to ``last`` read."""
+        labels = dict.fromkeys(self.label(month) for month in month_range(first, last))
+        return {
+            label: self.extracts.scan(f"{self.read.source}.{label}", None, last).collect()
+            for label in labels
+            if label is not None
+        }
+
+
+class Absent:
+    """An optional source that is not on disk."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def digest(self, month: date) -> str:
+        """Always the same: nothing was read."""
+        return ABSENT
+
+    def frame(self, first: date, last: date) -> None:
+        """There is no frame."""
+
+
+OPENERS = {Partitions: OpenPartitions, States: OpenStates, Rows: OpenRows, Vintages: OpenVintages}
+
+
+class Inputs:
+    """The frames that a body asked for, by the names it gave them; an absent optional source is None."""
+
+    def __init__(self, sources: Mapping[str, Source], first: date, last: date) -> None:
+        self._sources, self._first, self._last = sources, first, last
+        self._frames: dict[str, pl.DataFrame | None] = {}
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """Collected frame of a read; it stays in memory for the chunk of months."""
+        if name not in self._frames:
+            scan = self.lazy(name)
+            self._frames[name] = None if scan is None else scan.collect()
+        return self._frames[name]
+
+    def lazy(self, name: str) -> pl.LazyFrame | None:
+        """Frame of a read, not yet read."""
+        return self._sources[name].frame(self._first, self._last)
+
+    def vintages(self, name: str) -> dict[str, pl.DataFrame]:
+        """Frames of a family by vintage."""
+        return self._sources[name].frame(self._first, self._last)
+
+    def states(self, name: str) -> dict[date, State]:
+        """Arrays and text of a model's states by month."""
+        return self._sources[name].frame(self._first, self._last)
+
+    def present(self, prefix: str = "") -> dict[str, pl.DataFrame]:
+        """All frames that are there and whose names start with ``prefix``, the prefix taken off."""
+        frames = {name.removeprefix(prefix): self[name] for name in self._sources if name.startswith(prefix)}
+        return {name: frame for name, frame in frames.items() if frame is not None}

@@ -1,0 +1,183 @@
+"""What each monthly asset holds: columns, keys and ranges as dataframely schemas.
+
+A frame that breaks its schema is not written. Belongs here: the contract of every partition on disk, from which the data
+dictionary is generated. Does not: schemas of vendor tables (``pipeline.extracts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dataframely as dy
+
+from pipeline.bonds.registry import NAMES
+from pipeline.macro.french import MONTHLY_FACTORS
+from pipeline.macro.goyal_welch import PREDICTORS
+from pipeline.macro.treasury import PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
+from resources.settings import Settings
+
+SchemaOf = Callable[[Settings], type[dy.Schema]]
+
+
+def _month(**options: Any) -> dy.Date:
+    return dy.Date(primary_key=True, **options)
+
+
+def _value(**options: Any) -> dy.Float64:
+    return dy.Float64(nullable=True, **options)
+
+
+def _values(*names: str, **options: Any) -> dict[str, dy.Column]:
+    return {name: _value(**options) for name in names}
+
+
+def _vector() -> dy.List:
+    return dy.List(dy.Float64(), nullable=True)
+
+
+def _fixed(name: str, columns: Mapping[str, dy.Column]) -> SchemaOf:
+    schema = type(name, (dy.Schema,), dict(columns))
+    return lambda settings: schema
+
+
+# A factor or bond can't lose more than everything.
+_RETURN = {"min": -1.0}
+
+french_factors = _fixed(
+    "FrenchFactors", {"month": _month(), **_values(*MONTHLY_FACTORS), "mkt": _value(**_RETURN)}
+)
+french_factors_daily = _fixed(
+    "FrenchFactorsDaily", {"month": dy.Date(), "date": dy.Date(primary_key=True), **_values("mkt_rf", "smb", "hml", "rf")}
+)
+fred_md = _fixed(
+    "FredMd",
+    {
+        "month": _month(),
+        "series": dy.String(primary_key=True),
+        "reference_month": dy.Date(),
+        "tcode": dy.Int8(min=1, max=7),
+        "value": dy.Float64(),
+        "vintage": dy.String(regex=r"^\d{4}-\d{2}$"),
+    },
+)
+goyal_welch = _fixed("GoyalWelch", {"month": _month(), **_values(*PREDICTORS), "source": dy.String(nullable=True)})
+treasury_curve = _fixed(
+    "TreasuryCurve",
+    {
+        "month": _month(),
+        **_values(*(f"y_{tenor}" for tenor in TREASURY_SERIES)),
+        **_values(*(f"dy_{tenor}" for tenor in TREASURY_SERIES)),
+        **_values("term_spread_change", "term_spread"),
+        **_values(*(f"par_return_{tenor}" for tenor in PAR_BONDS), **_RETURN),
+        **_values(*(f"zero_{year}" for year in range(1, ZERO_YEARS + 1))),
+        **_values(*(f"forward_spread_{year}" for year in range(1, ZERO_YEARS))),
+    },
+)
+vix_innovation = _fixed(
+    "VixInnovation",
+    {
+        "month": _month(),
+        "vix": _value(min=0.0),
+        **_values("vix_innovation", "intercept", "slope"),
+        "n_obs": dy.Int32(nullable=True, min=0),
+    },
+)
+bond_returns = _fixed(
+    "BondReturns",
+    {
+        "month": _month(),
+        "isin": dy.String(primary_key=True),
+        "ret": dy.Float64(**_RETURN),
+        "ret_excess": _value(),
+        "sector": dy.String(nullable=True),
+        "value_start": _value(min=0.0),
+        "source": dy.String(),
+    },
+)
+bond_universe = _fixed(
+    "BondUniverse", {"month": _month(), "isin": dy.String(primary_key=True), "first_seen": dy.Date()}
+)
+bond_characteristics = _fixed(
+    "BondCharacteristics",
+    {
+        "month": _month(),
+        "isin": dy.String(primary_key=True),
+        **_values(*NAMES),
+        **_values(*(f"{name}_w" for name in NAMES)),
+        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in NAMES},
+    },
+)
+bond_training_panel = _fixed(
+    "BondTrainingPanel",
+    {
+        "month": _month(),
+        "isin": dy.String(primary_key=True),
+        "ret_excess": dy.Float64(),
+        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in NAMES},
+    },
+)
+managed_portfolios = _fixed(
+    "ManagedPortfolios",
+    {"month": _month(), "n": dy.Int64(min=0), "yy": dy.Float64(min=0.0), "x": _vector(), "w": _vector()},
+)
+ipca = _fixed(
+    "Ipca",
+    {
+        "month": _month(),
+        "status": dy.String(),
+        "n_months": dy.Int64(min=0),
+        "n_factors": dy.Int64(min=1),
+        "iterations": dy.Int64(nullable=True, min=0),
+        "converged": dy.Bool(nullable=True),
+        **_values("loss", min=0.0),
+        **_values("total_r2", "predictive_r2", max=1.0),
+        "gamma": _vector(),
+        "gamma_alpha": _vector(),
+        "factors_mean": _vector(),
+        "factor": _vector(),
+        **_values("oos_sse_total", "oos_sse_predictive", "oos_sst", min=0.0),
+        **_values("oos_total_r2", "oos_predictive_r2", max=1.0),
+    },
+)
+forecasts = _fixed(
+    "Forecasts",
+    {
+        "month": _month(),
+        "target_month": dy.Date(),
+        "model": dy.String(primary_key=True),
+        "asset_id": dy.String(primary_key=True),
+        "forecast": dy.Float64(),
+    },
+)
+
+
+def bond_market_factor(settings: Settings) -> type[dy.Schema]:
+    """One slope a Treasury tenor of the settings."""
+    slopes = _values(*(f"beta_{tenor}" for tenor in settings.bond_market_factor.tenors))
+    columns = {
+        "month": _month(),
+        "lqd_return": _value(**_RETURN),
+        "bond_market_factor": _value(),
+        **slopes,
+        "n_obs": dy.Int32(nullable=True, min=0),
+    }
+    return type("BondMarketFactor", (dy.Schema,), columns)
+
+
+def macro_factors(settings: Settings) -> type[dy.Schema]:
+    """One column a factor of the settings."""
+    factors = range(1, settings.macro_factors.n_factors + 1)
+    columns = {
+        "month": _month(),
+        "reference_month": dy.Date(nullable=True),
+        "vintage": dy.String(nullable=True),
+        "n_series": dy.Int32(nullable=True, min=0),
+        "n_months": dy.Int32(nullable=True, min=0),
+        "n_bai_ng": dy.Int32(nullable=True, min=0),
+        "iterations": dy.Int32(nullable=True, min=0),
+        "converged": dy.Bool(nullable=True),
+        **_values(*(f"pc_{factor}" for factor in factors)),
+        **_values(*(f"explained_{factor}" for factor in factors), min=0.0, max=1.0),
+    }
+    return type("MacroFactors", (dy.Schema,), columns)

@@ -1,0 +1,88 @@
+"""The command line: ``python -m pipeline run`` and ``python -m pipeline ui``; the Makefile calls both."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.partitions import last_closed_month
+from resources.home import Home
+
+
+def _month(text: str) -> date:
+    try:
+        return date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a month: write it as 2008-07") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="materialise every asset whose extracts are there, and the report")
+    run.add_argument("--extracts", type=Path, help="folder of vendor files (default: <home>/extracts)")
+    run.add_argument("--from", dest="first", type=_month, help="first month wanted, YYYY-MM (default: all data)")
+    run.add_argument("--to", dest="last", type=_month, help="last month wanted, YYYY-MM (default: last closed month)")
+    run.add_argument("--rebuild-from", type=_month, help="rebuild months from here on even if up to date")
+    run.add_argument("--size", default="demo", help="size of the market to simulate when there are no extracts")
+    ui = commands.add_parser("ui", help="open Dagster on 127.0.0.1")
+    ui.add_argument("--port", default="3000")
+    return parser
+
+
+def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> None:
+    """Write a simulated market where the home's own extracts folder holds nothing."""
+    folder = home.extracts_folder
+    if folder.exists() and any(folder.iterdir()):
+        return
+    from pipeline.simulation.market import simulate
+    from pipeline.simulation.layouts import write_extracts
+    from pipeline.simulation.truth import write_truth
+
+    console.print(f"No extracts in {folder}: simulating the [bold]{size}[/] market up to {last:%Y-%m}")
+    market = simulate(size, end=last)
+    write_truth(market.truth, home.truth)
+    write_extracts(market.tables, folder)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from pipeline.running import run_everything
+
+    console = Console()
+    home = Home.from_environment()
+    if arguments.extracts is not None:
+        home = Home(home.folder, arguments.extracts)
+        if not arguments.extracts.is_dir():
+            raise SystemExit(f"EXTRACTS={arguments.extracts} is not a folder.")
+    last = arguments.last or last_closed_month(date.today())
+    if arguments.extracts is None:
+        _simulate_if_empty(home, arguments.size, last, console)
+    home.prepare_dagster()
+    rebuild = f"{arguments.rebuild_from:%Y-%m}" if arguments.rebuild_from else None
+    for _ in run_everything(home, arguments.first, last, rebuild, console):
+        pass
+    console.print(f"\nThe report: [bold]{home.reports / 'index.html'}[/]", highlight=False, soft_wrap=True)
+    console.print("The UI:     [bold]make ui[/], then http://127.0.0.1:3000", highlight=False)
+
+
+def _ui(arguments: argparse.Namespace) -> None:
+    Home.from_environment().prepare_dagster()
+    # The UI has no login: it listens on this machine only.
+    command = ["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", arguments.port]
+    program = Path(sys.executable).with_name("dagster")
+    os.execv(program, command)
+
+
+def main() -> None:
+    """Parse the command line and do what it says."""
+    arguments = _parser().parse_args()
+    {"run": _run, "ui": _ui}[arguments.command](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Corporate bonds: returns, characteristics, and the panel that models are trained on."""

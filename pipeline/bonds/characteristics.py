@@ -1,0 +1,160 @@
+"""The monthly panel of bond characteristics: every entry of the registry, raw, winsorised and ranked.
+
+What each characteristic is stands with its entry in the registry; this module gathers their inputs and evaluates them
+month by month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from pipeline.bonds.default_spread import PAR_RETURNS, default_spread
+from pipeline.bonds.definition import BondMonth
+from pipeline.bonds.fundamentals import ASSET_TURNOVER
+from pipeline.bonds.industry import industry_returns, with_industry_adjusted_returns
+from pipeline.bonds.registry import CHARACTERISTICS, NAMES, lookback, schema
+from pipeline.bonds.settings import BondCharacteristicsSettings
+from pipeline.panel.calendar import month_range, shift, span
+from pipeline.panel.cross_section import finite, rank_transform, winsorise
+from pipeline.panel.dense import MonthlyPanel, MonthlySeries
+
+_EXPRESSIONS = [entry.formula.alias(entry.name) for entry in CHARACTERISTICS if isinstance(entry.formula, pl.Expr)]
+_EXPRESSION_NAMES = [expression.meta.output_name() for expression in _EXPRESSIONS]
+_WINDOWS = [(entry.name, entry.formula) for entry in CHARACTERISTICS if not isinstance(entry.formula, pl.Expr)]
+_SNAPSHOT_ARRAYS = ("stock_price", "price_bom", "asset_turnover", "profitability", "rating", "spread")
+_RETURN_ARRAYS = ("ret", "ret_excess", "industry_return")
+
+
+def _first_months(seen: pl.DataFrame, snapshot: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
+    """Return the snapshot with ``first_month``, refusing bonds that ``seen`` does not know by the month being built."""
+    first = seen.group_by("isin").agg(pl.col("month").min().alias("first_month"))
+    dated = snapshot.join(first, on="isin", how="left")
+    late = dated.filter(
+        pl.col("month").is_in(list(months))
+        & (pl.col("first_month").is_null() | (pl.col("first_month") > pl.col("month")))
+    )
+    if len(late):
+        raise ValueError(
+            f"{len(late)} rows of index_snapshot are of bonds that `seen` does not hold up to their month, the first "
+            f"{late['isin'][0]} in {late['month'][0]:%Y-%m}: pass the first sightings up to the last of the months"
+        )
+    return dated
+
+
+def _snapshot_values(snapshot: pl.DataFrame, seen: pl.DataFrame, months: Sequence[date], oldest: int) -> pl.DataFrame:
+    """Evaluate the characteristics that are expressions, and what the window formulas read of the snapshot."""
+    price = pl.when(pl.col("stock_price") > 0.0).then(pl.col("stock_price")).alias("stock_price")
+    values = _first_months(seen, span(snapshot, months, oldest), months).select(
+        "month", "isin", "price_bom", price, ASSET_TURNOVER.alias("asset_turnover"), *_EXPRESSIONS
+    )
+    columns = [*_EXPRESSION_NAMES, "asset_turnover"]
+    return values.with_columns(pl.col(columns).cast(pl.Float64)).with_columns(finite(column) for column in columns)
+
+
+def _common_series(
+    returns: pl.DataFrame,
+    french_factors: pl.DataFrame,
+    treasury_curve: pl.DataFrame,
+    vix_innovation: pl.DataFrame,
+    bond_market_factor: pl.DataFrame,
+    first: date,
+    last: date,
+) -> MonthlySeries:
+    """Line the factors up by calendar month; a month that a table does not have is missing."""
+    lagged = vix_innovation.select(
+        pl.col("month").dt.offset_by("1mo"), pl.col("vix_innovation").alias("vix_innovation_lag")
+    )
+    tables = [
+        french_factors.select("month", "mkt_rf", "smb", "hml", "mkt"),
+        treasury_curve.select("month", "term_spread_change"),
+        default_spread(returns, treasury_curve.select("month", *PAR_RETURNS)),
+        vix_innovation.select("month", "vix_innovation"),
+        lagged,
+        bond_market_factor.select("month", "bond_market_factor"),
+    ]
+    calendar = pl.DataFrame({"month": month_range(first, last)}, schema={"month": pl.Date})
+    for table in tables:
+        calendar = calendar.join(table, on="month", how="left", validate="1:1")
+    return MonthlySeries.from_frame(calendar, calendar.columns[1:], first, last)
+
+
+def _window_values(bonds: BondMonth, universe: pl.DataFrame) -> pl.DataFrame:
+    columns = [pl.Series(name, formula(bonds), dtype=pl.Float64) for name, formula in _WINDOWS]
+    return universe.with_columns(columns).with_columns(finite(name) for name, _ in _WINDOWS)
+
+
+def bond_characteristics(
+    snapshot: pl.DataFrame,
+    returns: pl.DataFrame,
+    french_factors: pl.DataFrame,
+    treasury_curve: pl.DataFrame,
+    vix_innovation: pl.DataFrame,
+    bond_market_factor: pl.DataFrame,
+    seen: pl.DataFrame,
+    months: Sequence[date],
+    settings: BondCharacteristicsSettings | None = None,
+) -> pl.DataFrame:
+    """Build the characteristics of every bond in the snapshot of each month.
+
+    Parameters
+    ----------
+    snapshot : pl.DataFrame
+        Staged ``bonds.index_snapshot``; rows of the months in :func:`pipeline.bonds.registry.lookback`.
+    returns : pl.DataFrame
+        ``bond_returns``, all bonds of the months looked back on (sectors and the default spread are averages over
+        them).
+    french_factors, treasury_curve, vix_innovation, bond_market_factor : pl.DataFrame
+        The macro assets of those names.
+    seen : pl.DataFrame
+        Columns isin, month: months whose snapshot held the bond, over the whole history up to the last of ``months``.
+        Its age counts from the first of them, so that one row a bond with its first month will do.
+    months : sequence of date
+        The months to build, in any order.
+    settings : BondCharacteristicsSettings, optional
+        Windows and lags.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns month, isin, and for each characteristic the raw ``<name>``, ``<name>_w`` winsorised and ``<name>_r``
+        ranked within the month; sorted by month and isin. A value that cannot be computed, or is not finite, is null;
+        its rank is 0. Rows older than the lookback and rows dated after a month do not enter it.
+
+    Raises
+    ------
+    ValueError
+        When a bond of a built month is not in ``seen`` by that month.
+    """
+    settings = settings or BondCharacteristicsSettings()
+    months = sorted(set(months))
+    if not months:
+        return pl.DataFrame(schema=schema())
+    reach = lookback(settings)
+    first, last = shift(months[0], 1 - max(reach.values())), months[-1]
+    values = _snapshot_values(snapshot, seen, months, reach["index_snapshot"])
+    built = values.filter(pl.col("month").is_in(months)).sort("month", "isin")
+    earned = industry_returns(span(returns, months, reach["bond_returns"]))
+    series = _common_series(earned, french_factors, treasury_curve, vix_innovation, bond_market_factor, first, last)
+    panel = MonthlyPanel.from_frame(values, built["isin"], _SNAPSHOT_ARRAYS, first, last).merged(
+        MonthlyPanel.from_frame(earned, built["isin"], _RETURN_ARRAYS, first, last)
+    )
+    lags = range(settings.momentum_near, settings.momentum_far + 1)
+    adjusted = sorted({shift(month, -lag) for month in months for lag in lags})
+    panel = with_industry_adjusted_returns(panel, series, adjusted, settings.industry)
+    parts = []
+    for universe in built.select("month", "isin", *_EXPRESSION_NAMES).partition_by("month", maintain_order=True):
+        bonds = BondMonth(
+            month=universe["month"][0],
+            positions=panel.positions(universe["isin"]),
+            panel=panel,
+            series=series,
+            settings=settings,
+        )
+        parts.append(_window_values(bonds, universe))
+    if not parts:
+        return pl.DataFrame(schema=schema())
+    raw = pl.concat(parts)
+    return rank_transform(winsorise(raw, NAMES, settings.cross_section), NAMES).select(list(schema()))

@@ -1,0 +1,115 @@
+"""Characteristics that are moments of a bond's, its issuer's stock's, or its issuer's turnover's own past.
+
+Windows end at m, its return included: what is predicted is the return of m+1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.bonds.definition import BondMonth, Characteristic
+from pipeline.bonds.fundamentals import TURNOVER_INPUTS
+from pipeline.bonds.settings import BondCharacteristicsSettings
+from pipeline.panel.dense import Floats
+from pipeline.panel.windows import window_quantile, window_skewness, window_std
+
+
+def _turnover_volatility(bonds: BondMonth) -> Floats:
+    window = bonds.settings.turnover_volatility
+    return window_std(bonds.window("asset_turnover", window.months), window.min_obs)
+
+
+def _stock_volatility(bonds: BondMonth) -> Floats:
+    window = bonds.settings.stock_volatility
+    prices = bonds.window("stock_price", window.months + 1)
+    return window_std(prices[1:] / prices[:-1] - 1.0, window.min_obs)
+
+
+def _bond_volatility(bonds: BondMonth) -> Floats:
+    window = bonds.settings.bond_volatility
+    return window_std(bonds.window("ret", window.months), window.min_obs)
+
+
+def _bond_skew(bonds: BondMonth) -> Floats:
+    window = bonds.settings.bond_skew
+    return window_skewness(bonds.window("ret", window.months), window.min_obs)
+
+
+def _value_at_risk(bonds: BondMonth) -> Floats:
+    window = bonds.settings.value_at_risk
+    return window_quantile(bonds.window("ret", window.months), bonds.settings.value_at_risk_level, window.min_obs)
+
+
+def _turnover_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
+    return {"index_snapshot": settings.turnover_volatility.months}
+
+
+def _stock_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
+    return {"index_snapshot": settings.stock_volatility.months + 1}
+
+
+def _volatility_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
+    return {"bond_returns": settings.bond_volatility.months}
+
+
+def _skew_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
+    return {"bond_returns": settings.bond_skew.months}
+
+
+def _value_at_risk_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
+    return {"bond_returns": settings.value_at_risk.months}
+
+
+MOMENTS = (
+    Characteristic(
+        name="turnover_volatility",
+        definition="standard deviation of revenue / assets over 12 months, at least 6",
+        unit="ratio",
+        inputs=TURNOVER_INPUTS,
+        timing="m-11 to m",
+        formula=_turnover_volatility,
+        lookback=_turnover_lookback,
+        window="turnover_volatility",
+    ),
+    Characteristic(
+        name="stock_volatility",
+        definition="standard deviation of the issuer's monthly stock returns over 60 months, at least 6; "
+        "a price of 0 is missing, a return needs the prices of two adjoining months",
+        unit="decimal a month",
+        inputs=("index_snapshot.stock_price",),
+        timing="m-59 to m",
+        formula=_stock_volatility,
+        lookback=_stock_lookback,
+        window="stock_volatility",
+    ),
+    Characteristic(
+        name="bond_volatility",
+        definition="standard deviation of monthly bond returns over 60 months, at least 6",
+        unit="decimal a month",
+        inputs=("bond_returns.ret",),
+        timing="m-59 to m",
+        formula=_bond_volatility,
+        lookback=_volatility_lookback,
+        window="bond_volatility",
+    ),
+    Characteristic(
+        name="bond_skew",
+        definition="bias-corrected skewness of monthly bond returns over 60 months, at least 6",
+        unit="none",
+        inputs=("bond_returns.ret",),
+        timing="m-59 to m",
+        formula=_bond_skew,
+        lookback=_skew_lookback,
+        window="bond_skew",
+    ),
+    Characteristic(
+        name="var_5pct",
+        definition="5% quantile, linearly interpolated, of monthly bond returns over 36 months, at least 12",
+        unit="decimal a month",
+        inputs=("bond_returns.ret",),
+        timing="m-35 to m",
+        formula=_value_at_risk,
+        lookback=_value_at_risk_lookback,
+        window="value_at_risk",
+    ),
+)

@@ -1,0 +1,37 @@
+"""The panel that bond models are trained on: the characteristics of one month with the return of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from pipeline.bonds.registry import RANKED
+
+LOOKBACK = {"bond_characteristics": 2, "bond_returns": 1}
+
+
+def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
+    """Pair the excess return of each month with the ranked characteristics of the month before.
+
+    Parameters
+    ----------
+    characteristics : pl.DataFrame
+        ``bond_characteristics``: columns month, isin and the ranked ``<name>_r``; the month before each built one is
+        read.
+    returns : pl.DataFrame
+        ``bond_returns``: columns month, isin, ret_excess (decimal).
+    months : sequence of date
+        Months of the returns.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns month (of the return), isin, ret_excess, ``<name>_r`` of m-1 for every characteristic; sorted by month
+        and isin. The universe is that of m-1: a bond not in it then, or without an excess return, has no row.
+    """
+    wanted = pl.Series("month", sorted(set(months)), dtype=pl.Date)
+    earned = returns.filter(pl.col("month").is_in(wanted.implode()) & pl.col("ret_excess").is_not_null())
+    before = characteristics.select(pl.col("month").dt.offset_by("1mo"), "isin", *RANKED)
+    return earned.select("month", "isin", "ret_excess").join(before, on=["month", "isin"]).sort("month", "isin")

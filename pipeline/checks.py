@@ -1,0 +1,138 @@
+"""Asset checks: what is on disk against what was promised, for every monthly asset from its own declaration.
+
+``stored_rows`` blocks: keys, ranges, and content equal to the manifest. ``row_count_drift`` and ``coverage`` warn.
+``state_chain`` stops a recursive asset whose months don't go on from one another. Belongs here: the checks. Does not:
+the schemas they check against (``assets.schemas``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from assets.building import MonthlyAsset, Workshop
+from pipeline.panel.calendar import shift
+from pipeline.partitions import months_of
+from resources.content import content_hash
+from resources.home import HomeResource
+from resources.lake import Manifest
+
+Failures = dict[str, str]
+"""Month -> what is wrong with it."""
+
+Check = Callable[[Workshop, MonthlyAsset, dict[date, Manifest], Sequence[date]], Failures]
+
+# A month with fewer than half, or more than twice, the rows of the month before deserves a look.
+_DRIFT = 2.0
+
+
+def stored_rows(
+    workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
+) -> Failures:
+    """Keys are unique, values in range, and the rows are those that the manifest was written for."""
+    failures: Failures = {}
+    key, schema = workshop.key(asset.name), workshop.schemas[asset.name]
+    for month in months:
+        rows = workshop.home.lake.read(asset.name, month)
+        broken = schema.filter(rows).failure.counts()
+        if broken:
+            failures[f"{month:%Y-%m}"] = "; ".join(f"{count} row(s) break {rule}" for rule, count in broken.items())
+        elif content_hash(rows, key) != manifests[month].content.split("+")[0]:
+            failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
+    return failures
+
+
+def row_count_drift(
+    workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
+) -> Failures:
+    """The number of rows did not halve or double against the month before."""
+    failures: Failures = {}
+    for month in months:
+        before = manifests.get(shift(month, -1))
+        if before is None or not before.rows:
+            continue
+        now = manifests[month].rows
+        if not before.rows / _DRIFT <= now <= before.rows * _DRIFT:
+            failures[f"{month:%Y-%m}"] = f"{now} rows after {before.rows}"
+    return failures
+
+
+def coverage(
+    workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
+) -> Failures:
+    """Every month has rows, and at least one value beside its keys."""
+    failures: Failures = {}
+    key = workshop.key(asset.name)
+    for month in months:
+        if not manifests[month].rows:
+            failures[f"{month:%Y-%m}"] = "no rows"
+            continue
+        values = workshop.home.lake.read(asset.name, month).drop(key)
+        if values.width and values.select(pl.all().is_null().all()).row(0).count(False) == 0:
+            failures[f"{month:%Y-%m}"] = "every value is missing"
+    return failures
+
+
+def state_chain(
+    workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
+) -> Failures:
+    """Every month of the chain went on from the month before as it is now on disk."""
+    failures: Failures = {}
+    first = workshop.origin(asset.name)
+    for month, manifest in manifests.items():
+        before = manifests.get(shift(month, -1))
+        if month == first:
+            continue
+        if before is None:
+            failures[f"{month:%Y-%m}"] = "the month before is missing"
+        elif manifest.reads.get("previous") != before.content:
+            failures[f"{month:%Y-%m}"] = "it went on from another version of the month before; materialise it again"
+    return failures
+
+
+CHECKS: dict[str, tuple[Check, dg.AssetCheckSeverity, bool]] = {
+    "stored_rows": (stored_rows, dg.AssetCheckSeverity.ERROR, True),
+    "row_count_drift": (row_count_drift, dg.AssetCheckSeverity.WARN, False),
+    "coverage": (coverage, dg.AssetCheckSeverity.WARN, False),
+    "state_chain": (state_chain, dg.AssetCheckSeverity.ERROR, False),
+}
+
+
+def monthly_checks(workshop: Workshop) -> Iterator[dg.AssetChecksDefinition]:
+    """All checks of every monthly asset, one step an asset."""
+    for asset in workshop.assets.values():
+        names = [name for name in CHECKS if name != "state_chain" or asset.recursive]
+        yield _checks(asset, names, tuple(workshop.assets.values()))
+
+
+def _checks(asset: MonthlyAsset, names: Sequence[str], everything: Sequence[MonthlyAsset]) -> dg.AssetChecksDefinition:
+    specs = [
+        dg.AssetCheckSpec(name, asset=asset.name, description=CHECKS[name][0].__doc__, blocking=CHECKS[name][2])
+        for name in names
+    ]
+
+    @dg.multi_asset_check(name=f"{asset.name}_checks", specs=specs)
+    def check(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
+        workshop = Workshop(everything, home.open())
+        manifests = workshop.home.lake.manifests(asset.name)
+        asked = months_of(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else []
+        months = [month for month in (asked or manifests) if month in manifests]
+        for name in names:
+            examine, severity, _ = CHECKS[name]
+            failures = examine(workshop, asset, manifests, months)
+            yield dg.AssetCheckResult(
+                check_name=name,
+                asset_key=asset.name,
+                passed=not failures,
+                severity=severity,
+                metadata={
+                    "months": len(months),
+                    "failing": len(failures),
+                    "what": dg.MetadataValue.json(dict(list(failures.items())[:50])),
+                },
+            )
+
+    return check

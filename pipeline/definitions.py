@@ -1,0 +1,48 @@
+"""Dagster's entry: gathers assets, checks, jobs, schedule and sensor over one home; implements nothing."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.all import MONTHLY_ASSETS
+from assets.building import Workshop
+from assets.extracts import observable_extracts
+from assets.monthly import monthly_asset
+from assets.reports import report_asset
+from pipeline.checks import monthly_checks
+from pipeline.jobs import monthly_refit, observe_extracts
+from pipeline.schedules import monthly_refit_schedule
+from pipeline.sensors import extracts_changed
+from resources.home import Home, HomeResource
+
+
+def build_defs(home: Home) -> dg.Definitions:
+    """Assemble the definitions.
+
+    Parameters
+    ----------
+    home : Home
+        Its settings shape the windows of the lineage; its folders are what the assets read and write.
+    """
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    monthly = [monthly_asset(asset, workshop) for asset in MONTHLY_ASSETS]
+    report = report_asset(workshop)
+    refit, observe = monthly_refit([*monthly, report]), observe_extracts()
+    return dg.Definitions(
+        assets=[*observable_extracts(workshop), *monthly, report],
+        asset_checks=list(monthly_checks(workshop)),
+        jobs=[refit, observe],
+        schedules=[monthly_refit_schedule(refit, also=[report.key.to_user_string()])],
+        sensors=[extracts_changed(observe)],
+        resources={"home": HomeResource(folder=str(home.folder), extracts=str(home.extracts_folder))},
+        # A chain of short steps: a process each would cost more than the work.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Definitions over the home that the environment names (``PIPELINE_HOME``, ``PIPELINE_EXTRACTS``)."""
+    home = Home.from_environment()
+    home.prepare_dagster()
+    return build_defs(home)

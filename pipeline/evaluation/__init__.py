@@ -1,0 +1,1 @@
+"""Judging models: realised returns beside forecasts, R-squared, comparisons of factor spaces."""

@@ -1,0 +1,1 @@
+"""Vendor extracts: what each table looks like, how its published layouts are read, and what is refused."""

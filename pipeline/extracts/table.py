@@ -1,0 +1,129 @@
+"""The vocabulary: what a staged table is and by what a user's files are recognised.
+
+Belongs here: descriptions, no vendor. Does not: parsing (``reading``, ``wide``, ``tabular``) or the list of vendors
+(``registry``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import dataframely as dy
+import polars as pl
+
+Rows = list[list[str]]
+"""The cells of a small file as text, header lines and blank lines included; blank cells are empty strings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One staged table.
+
+    Attributes
+    ----------
+    name : str
+        ``<vendor>.<table>``, e.g. ``french.factors_3``.
+    key : tuple of str
+        Columns that identify a row; rows are staged sorted by month and key.
+    schema : type of dataframely.Schema
+        Columns, types, ranges and primary key. ``month`` (first day of the month a row became known) is one of them.
+    by_month : bool
+        Staged as one file a month, for tables that don't fit in memory; else one file.
+    snapshot : bool
+        A cross-section a month: a month with fewer than half the rows of the month before is refused.
+    published : mapping of str to str
+        Staged column -> the vendor's name of it where they differ by more than case, for messages.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    schema: type[dy.Schema]
+    by_month: bool = False
+    snapshot: bool = False
+    published: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A folder whose files are each looked at, recognised by their contents, and parsed in memory.
+
+    Attributes
+    ----------
+    folder : str
+        Folder below the extracts' own.
+    prefix : str
+        What the names of all its tables begin with.
+    recognise : callable
+        ``(path, first rows) -> tables in the file``; empty for a file that is none of ours, ``BadExtract`` for one
+        that ought to be and is not.
+    read : callable
+        ``(path, all rows) -> {table name: frame}`` with the columns of the tables' schemas, any order of rows.
+    wants : mapping of str to str
+        Table name -> the file a user is asked for; the entry ``""`` serves every other name of the prefix, with
+        ``{}`` standing for what follows the prefix.
+    sheets : tuple of str
+        Names of the worksheet to read from a workbook, lower case, tried in order; else the first sheet.
+    """
+
+    folder: str
+    prefix: str
+    recognise: Callable[[Path, Rows], tuple[Table, ...]]
+    read: Callable[[Path, Rows], dict[str, pl.DataFrame]]
+    wants: Mapping[str, str]
+    sheets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a tabular extract.
+
+    Attributes
+    ----------
+    name : str
+        The vendor's spelling; matched in any case and staged in lower case.
+    kind : {"text", "number", "date"}
+        Numbers become 64-bit floats, text is stripped.
+    """
+
+    name: str
+    kind: Literal["text", "number", "date"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A staged table as a function of a block (one month of a tabular extract, columns in lower case)."""
+
+    table: Table
+    derive: Callable[[pl.DataFrame, tuple[Path, ...]], pl.DataFrame]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabular:
+    """A plain table with named columns, one file or a folder of files, of any size.
+
+    Attributes
+    ----------
+    stem : str
+        File or folder name without extension, the vendor's table name.
+    columns : tuple of Column
+        Columns that must be there; others are ignored.
+    date : str
+        Name of the column that dates a row; rows are split by its month.
+    views : tuple of View
+        The staged tables it gives.
+    missing : tuple of float
+        Codes that mean missing in number columns, compared after rounding to four decimals (a code stored in single
+        precision is still the code).
+    first_day : bool
+        Whether every date must be the first day of its month.
+    """
+
+    stem: str
+    columns: tuple[Column, ...]
+    date: str
+    views: tuple[View, ...]
+    missing: tuple[float, ...] = ()
+    first_day: bool = False

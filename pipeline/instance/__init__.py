@@ -1,0 +1,1 @@
+"""Template of a Dagster instance: `dagster.yaml`, copied into a new home."""

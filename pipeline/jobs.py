@@ -1,0 +1,31 @@
+"""Jobs: what a person or a schedule launches by name.
+
+Belongs here: selections. Does not: when they run (``pipeline.schedules``, ``pipeline.sensors``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from pipeline.partitions import MONTHS
+
+
+def monthly_refit(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
+    """Every monthly asset for one month, and the report after them."""
+    return dg.define_asset_job(
+        "monthly_refit",
+        selection=dg.AssetSelection.assets(*assets),
+        partitions_def=MONTHS,
+        description="Bring one month of every asset up to date, then write the report.",
+    )
+
+
+def observe_extracts() -> dg.UnresolvedAssetJobDefinition:
+    """Stage and version vendor tables whose files changed."""
+    return dg.define_asset_job(
+        "observe_extracts",
+        selection=dg.AssetSelection.groups("extracts", include_sources=True),
+        description="Check, stage and version the vendor tables.",
+    )

@@ -1,0 +1,1 @@
+"""Macro series: factors, vintages, yields and innovations, one row a month."""

@@ -1,0 +1,1 @@
+"""Models of the cross-section: one model a module, each a plain class with settings, fit, result and forecast."""

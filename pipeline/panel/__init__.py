@@ -1,0 +1,1 @@
+"""What every panel needs: calendar, windows, walk-forward regression, cross-section."""

@@ -1,0 +1,1 @@
+"""The simulated market: one joint economy of macro states, issuers, stocks and bonds with a known factor structure."""

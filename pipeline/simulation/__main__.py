@@ -1,0 +1,45 @@
+"""Command line of the simulated market: `python -m pipeline.simulation --size demo --out data/extracts --seed 7`."""
+
+import argparse
+from datetime import date, timedelta
+from pathlib import Path
+
+from pipeline.simulation.layouts import write_extracts
+from pipeline.simulation.market import simulate
+from pipeline.simulation.sizes import SIZES
+
+PARQUET = ("bonds.index_constituents",)
+
+
+def last_closed_month(today: date) -> date:
+    """First day of the month before that of `today`."""
+    return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _month(text: str) -> date:
+    """Parse YYYY-MM."""
+    return date.fromisoformat(f"{text}-01")
+
+
+def main() -> None:
+    """Simulate a market and write its extracts and its truth."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.simulation", description="Write a simulated market.")
+    parser.add_argument("--size", choices=list(SIZES), default="demo")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the extracts")
+    parser.add_argument("--truth", type=Path, help="folder of the truth; default: truth beside the extracts")
+    parser.add_argument("--end", type=_month, default=last_closed_month(date.today()), help="last month, YYYY-MM")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", action="store_true", help="write the bond extract as CSV instead of Parquet")
+    arguments = parser.parse_args()
+    market = simulate(arguments.size, seed=arguments.seed, end=arguments.end)
+    files = write_extracts(market.tables, arguments.out, parquet=() if arguments.csv else PARQUET)
+    truth = arguments.truth or arguments.out.parent / "truth"
+    truth.mkdir(parents=True, exist_ok=True)
+    for name, frame in market.truth.items():
+        frame.write_parquet(truth / f"{name}.parquet")
+    rows = market.tables["bonds.index_constituents"].height
+    print(f"{arguments.size} market to {arguments.end:%Y-%m}: {len(files)} files, {rows} bond-months in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Disks and services: the lake, the model store, the extracts, the settings."""

@@ -1,0 +1,208 @@
+"""The lake: one Parquet file a partition, and beside it a manifest that says what it was made of.
+
+``lake/<asset>/month=YYYY-MM/part-0.parquet`` is the truth; ``manifest.json`` lies beside it and is written last, so that a
+partition without one is not there. Both are written beside the tree and moved in with ``os.replace``: a reader sees the
+old partition, none, or the new one, never half of one. Belongs here: paths, atomic writes, reading windows. Does not:
+which partitions are out of date (``assets.building``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.panel.calendar import month_range, shift
+from resources.content import content_hash
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DATA, _MANIFEST = "part-0.parquet", "manifest.json"
+
+
+class MissingPartitions(LookupError):
+    """Partitions that a window needs are not in the lake."""
+
+    def __init__(self, asset: str, months: Sequence[date], reader: str) -> None:
+        labels = [f"{month:%Y-%m}" for month in months]
+        shown = ", ".join(labels[:6]) + (f", ... {labels[-1]}" if len(labels) > 6 else "")
+        super().__init__(
+            f"{reader} reads {len(months)} month(s) of {asset} that are not in the lake: {shown}. "
+            f"Materialise {asset} from {labels[0]} to {labels[-1]} first."
+        )
+        self.asset, self.months = asset, tuple(months)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a partition was made of; equal manifests mean equal partitions.
+
+    Attributes
+    ----------
+    asset, month : str
+        The asset's name and ``YYYY-MM``.
+    code_version : str
+        Version of the code that made it.
+    settings : str
+        Hash of the settings that the asset uses.
+    reads : dict of str to str
+        Digest of everything read under each name.
+    rows : int
+        Rows of the partition.
+    content : str
+        Hash of the logical content, the state of a model included.
+    metadata : dict
+        Figures about this month for people: counts, flags.
+    """
+
+    asset: str
+    month: str
+    code_version: str
+    settings: str
+    reads: dict[str, str]
+    rows: int
+    content: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def made_from(self, code_version: str, settings: str, reads: Mapping[str, str]) -> bool:
+        """Whether the same code, settings and inputs would make this partition again."""
+        return (self.code_version, self.settings, self.reads) == (code_version, settings, dict(reads))
+
+
+def month_label(month: date) -> str:
+    """``YYYY-MM``, the name of a month on disk."""
+    return f"{month:%Y-%m}"
+
+
+def replace_file(target: Path, write: Any) -> None:
+    """Let ``write(path)`` write a file beside ``target``, then move it in at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        write(beside)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class Lake:
+    """Partitions of monthly assets below one folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Created when the first partition is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def partition(self, asset: str, month: date) -> Path:
+        """Folder of a partition, whether it exists or not."""
+        if not _NAME.fullmatch(asset):
+            raise ValueError(f"{asset!r} is not an asset's name: lower-case letters, digits and underscores only.")
+        return self.folder / asset / f"month={month_label(month)}"
+
+    def manifest(self, asset: str, month: date) -> Manifest | None:
+        """Return the manifest of a partition, None when the partition is not there."""
+        path = self.partition(asset, month) / _MANIFEST
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return None
+        return Manifest(**json.loads(text))
+
+    def manifests(self, asset: str) -> dict[date, Manifest]:
+        """Return the manifests of all partitions of an asset, by month."""
+        found = {}
+        for folder in sorted((self.folder / asset).glob("month=*")):
+            month = date.fromisoformat(f"{folder.name.removeprefix('month=')}-01")
+            manifest = self.manifest(asset, month)
+            if manifest is not None:
+                found[month] = manifest
+        return found
+
+    def months(self, asset: str) -> list[date]:
+        """Months of an asset that are in the lake, ascending."""
+        return list(self.manifests(asset))
+
+    def write(self, asset: str, month: date, frame: pl.DataFrame, key: Sequence[str], **provenance: Any) -> Manifest:
+        """Write one partition and its manifest.
+
+        Parameters
+        ----------
+        asset, month
+            Which partition.
+        frame : polars.DataFrame
+            Its rows; stored sorted by ``key``.
+        key : sequence of str
+            Columns that identify a row.
+        **provenance
+            ``code_version``, ``settings``, ``reads``, and optionally ``metadata`` and ``state``, the digest of a
+            model's state that belongs to the partition.
+
+        Returns
+        -------
+        Manifest
+            As written.
+        """
+        folder = self.partition(asset, month)
+        ordered = frame.sort(list(key), maintain_order=True)
+        content = content_hash(ordered, key)
+        state = provenance.pop("state", None)
+        manifest = Manifest(
+            asset=asset,
+            month=month_label(month),
+            rows=ordered.height,
+            content=f"{content}+{state}" if state else content,
+            **provenance,
+        )
+        # Without the old manifest first, a crash between the two moves would leave new rows under an old manifest.
+        (folder / _MANIFEST).unlink(missing_ok=True)
+        replace_file(folder / _DATA, lambda path: ordered.write_parquet(path, compression="zstd"))
+        replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(asdict(manifest), indent=1)))
+        return manifest
+
+    def scan(self, asset: str, months: Iterable[date]) -> pl.LazyFrame | None:
+        """Scan the given partitions, all of which must exist; None when no month is asked for."""
+        files = [self.partition(asset, month) / _DATA for month in months]
+        return pl.scan_parquet(files, hive_partitioning=False) if files else None
+
+    def read(self, asset: str, month: date) -> pl.DataFrame:
+        """Read one partition.
+
+        Raises
+        ------
+        MissingPartitions
+            If it is not in the lake.
+        """
+        return self.window(asset, month, 1)
+
+    def window(self, asset: str, month: date, months: int, reader: str = "This read") -> pl.DataFrame:
+        """Read the partitions of the ``months`` months that end with ``month``.
+
+        Raises
+        ------
+        MissingPartitions
+            If one of them is not in the lake.
+        """
+        wanted = month_range(shift(month, 1 - months), month)
+        missing = [each for each in wanted if self.manifest(asset, each) is None]
+        if missing:
+            raise MissingPartitions(asset, missing, reader)
+        frame = self.scan(asset, wanted)
+        assert frame is not None
+        return frame.collect()
+
+    def read_all(self, asset: str) -> pl.DataFrame | None:
+        """Read every partition of an asset, None when there is none."""
+        frame = self.scan(asset, self.months(asset))
+        return None if frame is None else frame.collect()
+

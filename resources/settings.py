@@ -1,0 +1,97 @@
+"""Settings of the pipeline: one section a concept, read from ``settings.toml`` in the home, defaults in the code.
+
+An asset names the sections it depends on; only their hash stands in its manifests, so that a changed setting puts exactly
+the partitions that use it out of date. Belongs here: gathering and reading. Does not: what a setting means, which the
+dataclass beside the function that uses it says.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.bonds.characteristics import BondCharacteristicsSettings
+from pipeline.macro.bond_market import BondMarketSettings
+from pipeline.macro.fred_md import FredMdSettings
+from pipeline.macro.goyal_welch import GoyalWelchSettings
+from pipeline.macro.macro_factors import MacroFactorSettings
+from pipeline.macro.vix import VixInnovationSettings
+from pipeline.models.ipca_recursion import IPCASettings
+from resources.content import settings_hash
+
+
+class BadSettings(ValueError):
+    """``settings.toml`` names something that does not exist or has a value that can't be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every section with its defaults; see each section's class for its fields."""
+
+    fred_md: FredMdSettings = field(default_factory=FredMdSettings)
+    macro_factors: MacroFactorSettings = field(default_factory=MacroFactorSettings)
+    goyal_welch: GoyalWelchSettings = field(default_factory=GoyalWelchSettings)
+    vix_innovation: VixInnovationSettings = field(default_factory=VixInnovationSettings)
+    bond_market_factor: BondMarketSettings = field(default_factory=BondMarketSettings)
+    bond_characteristics: BondCharacteristicsSettings = field(default_factory=BondCharacteristicsSettings)
+    bond_ipca: IPCASettings = field(default_factory=IPCASettings)
+    bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
+
+    def digest(self, sections: Sequence[str]) -> str:
+        """Hash of the named sections."""
+        return settings_hash({section: asdict(getattr(self, section)) for section in sections})
+
+
+def load_settings(path: Path) -> Settings:
+    """Read ``settings.toml``; a file that is not there gives the defaults.
+
+    Raises
+    ------
+    BadSettings
+        For an unknown section or field, or a value that its section refuses, naming the file and what is known.
+    """
+    if not path.exists():
+        return Settings()
+    try:
+        written = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{path.name} is not valid TOML: {error}.") from error
+    return _replaced(Settings(), written, path.name, "")
+
+
+def _replaced(default: Any, written: Mapping[str, Any], file: str, section: str) -> Any:
+    """``default`` with the fields that are written, nested sections included."""
+    known = [each.name for each in fields(default)]
+    unknown = sorted(set(written) - set(known))
+    if unknown:
+        raise BadSettings(f"{file} [{section}] has {', '.join(unknown)}; there are {', '.join(known)}.")
+    values = {}
+    for name, value in written.items():
+        before = getattr(default, name)
+        if is_dataclass(before):
+            if not isinstance(value, dict):
+                raise BadSettings(f"{file} [{section}] {name} is a section of its own: write [{section}.{name}].")
+            values[name] = _replaced(before, value, file, f"{section}.{name}".lstrip("."))
+        elif isinstance(before, Mapping):
+            values[name] = {**before, **value}
+        else:
+            values[name] = _typed(before, value, f"{file} [{section}] {name}")
+    try:
+        return replace(default, **values)
+    except (TypeError, ValueError) as error:
+        raise BadSettings(f"{file} [{section}]: {error}.") from error
+
+
+def _typed(before: Any, value: Any, where: str) -> Any:
+    """Return a written value as the default's type; a whole number will do for a decimal one."""
+    wanted = type(before)
+    if isinstance(value, list):
+        value = tuple(value)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise BadSettings(f"{where} is {value!r}; it must be a {wanted.__name__} like {before!r}.")
+    return value
