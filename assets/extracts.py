@@ -4,8 +4,6 @@ Belongs here: one asset a table or family that some monthly asset reads. Does no
 (``pipeline.extracts``), staging (``resources.extracts``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import dagster as dg

@@ -4,8 +4,6 @@ Belongs here: the translation of :class:`assets.building.MonthlyAsset` into Dags
 out of date or how a partition is written (``assets.building``).
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from datetime import date
@@ -41,7 +39,7 @@ def _dependencies(asset: MonthlyAsset, reads: Iterable[Read]) -> list[dg.AssetDe
     found: dict[dg.AssetKey, dg.AssetDep] = {}
     for read in reads:
         dependency = _dependency(read)
-        found[dependency.asset.key] = dependency
+        found[dependency.asset_key] = dependency
     if asset.recursive:
         found[dg.AssetKey(asset.name)] = dg.AssetDep(asset.name, partition_mapping=window(0, lag=1))
     return list(found.values())

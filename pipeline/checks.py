@@ -5,13 +5,10 @@
 the schemas they check against (``assets.schemas``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 import dagster as dg
-import polars as pl
 
 from assets.building import MonthlyAsset, Workshop
 from pipeline.panel.calendar import shift
@@ -63,16 +60,16 @@ def row_count_drift(
 def coverage(
     workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
 ) -> Failures:
-    """Every month has rows, and at least one value beside its keys."""
+    """Once an asset has values, every month has some: rows, and not all of them empty beside their keys."""
     failures: Failures = {}
     key = workshop.key(asset.name)
+    started = any(manifest.rows for month, manifest in manifests.items() if month < min(months, default=date.max))
     for month in months:
-        if not manifests[month].rows:
-            failures[f"{month:%Y-%m}"] = "no rows"
-            continue
         values = workshop.home.lake.read(asset.name, month).drop(key)
-        if values.width and values.select(pl.all().is_null().all()).row(0).count(False) == 0:
-            failures[f"{month:%Y-%m}"] = "every value is missing"
+        empty = not values.height or (values.width and all(column.null_count() == values.height for column in values))
+        if empty and started:
+            failures[f"{month:%Y-%m}"] = "every value is missing" if values.height else "no rows"
+        started = started or not empty
     return failures
 
 

@@ -1,7 +1,5 @@
 """Dagster's entry: gathers assets, checks, jobs, schedule and sensor over one home; implements nothing."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.all import MONTHLY_ASSETS

@@ -3,16 +3,17 @@
 Belongs here: selections. Does not: when they run (``pipeline.schedules``, ``pipeline.sensors``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import dagster as dg
 
+# Dagster exports the function that makes it, not its name.
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+
 from pipeline.partitions import MONTHS
 
 
-def monthly_refit(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
+def monthly_refit(assets: Iterable[dg.AssetsDefinition]) -> AssetJob:
     """Every monthly asset for one month, and the report after them."""
     return dg.define_asset_job(
         "monthly_refit",
@@ -22,7 +23,7 @@ def monthly_refit(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJo
     )
 
 
-def observe_extracts() -> dg.UnresolvedAssetJobDefinition:
+def observe_extracts() -> AssetJob:
     """Stage and version vendor tables whose files changed."""
     return dg.define_asset_job(
         "observe_extracts",

@@ -126,6 +126,7 @@ def _materialise(
         instance=instance,
         asset_selection=[dg.AssetKey(name) for name in names],
         tags=tags,
+        run_config={"loggers": {"console": {"config": {}}}},
         raise_on_error=True,
     )
 

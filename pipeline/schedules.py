@@ -4,8 +4,6 @@ The run key is the month, so that a month is refitted once however often the clo
 yet. Does not: what a refit is (``pipeline.jobs``).
 """
 
-from __future__ import annotations
-
 from datetime import date
 
 import dagster as dg
@@ -13,6 +11,7 @@ import dagster as dg
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.reads import Rows, Vintages
+from pipeline.jobs import AssetJob
 from pipeline.panel.calendar import shift
 from pipeline.partitions import key_of, last_closed_month
 from resources.home import HomeResource
@@ -68,7 +67,7 @@ def _missing_state(workshop: Workshop, name: str, month: date) -> list[str]:
     return []
 
 
-def monthly_refit_schedule(job: dg.UnresolvedAssetJobDefinition, also: list[str]) -> dg.ScheduleDefinition:
+def monthly_refit_schedule(job: AssetJob, also: list[str]) -> dg.ScheduleDefinition:
     """Tick every day at six; run when the last closed month is complete, skip with the reason until then.
 
     Parameters

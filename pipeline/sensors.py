@@ -3,8 +3,6 @@
 Belongs here: noticing. Does not: deciding which partitions are out of date, which their manifests do.
 """
 
-from __future__ import annotations
-
 import json
 
 import dagster as dg
@@ -13,6 +11,7 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.extracts import members, sources
 from assets.monthly import extract_key
+from pipeline.jobs import AssetJob
 from resources.content import combine
 from resources.home import HomeResource
 
@@ -28,7 +27,7 @@ def fingerprints(workshop: Workshop) -> dict[str, str]:
     return found
 
 
-def extracts_changed(job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def extracts_changed(job: AssetJob) -> dg.SensorDefinition:
     """Every minute, have the tables whose files changed staged and versioned."""
 
     @dg.sensor(

@@ -3,9 +3,9 @@
 Belongs here: where staged tables lie, when they are stale, how they are replaced. Does not: what a vendor's file looks
 like (``pipeline.extracts``) or what depends on a digest (``assets``).
 
-A table is staged under ``<stage>/<table>/``. ``digests.json`` names the files of each month and is replaced last, so that
-a killed or failed refresh leaves the table as it was; files carry the hash of their content in their name, an unchanged
-month keeps its file. Files of the stage before stay until the next refresh, for readers still at work.
+A table is staged under ``<stage>/<table>/``. ``digests.json`` names the files of each month and is replaced last, so
+that a killed or failed refresh leaves the table as it was; files carry the hash of their content in their name. Files
+of the stage before stay until the next refresh, for readers still at work.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from filelock import FileLock
 
 import pipeline.extracts
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.reading import read_rows
-from pipeline.extracts.registry import wanted_file
+from pipeline.extracts.reading import read_rows, stem
+from pipeline.extracts.registry import known_by_contents, wanted_file
 from pipeline.extracts.survey import TABLE_NAME, Known, Source, Survey, signature, survey
 from pipeline.extracts.table import Table, Tabular
 from pipeline.extracts.tabular import month_blocks
@@ -72,7 +72,7 @@ class ExtractStore:
     def unusable(self) -> dict[Path, str]:
         """Files below the folder that give no table, each with the reason."""
         found = self._survey()
-        reasons = {file: "no table of returns: it has no date column" for file in found.left_alone}
+        reasons = dict.fromkeys(found.left_alone, "no table of returns: it has no date column")
         return reasons | {file: str(error) for error in found.refused for file in error.files}
 
     def lacking(self, table: str) -> str:
@@ -205,11 +205,19 @@ class ExtractStore:
         return sources[0]
 
     def _absent(self, table: str, found: Survey) -> BadExtract:
+        """Say why a table has no file: one that was refused in its place, else none is there."""
         wanted = self.folder / wanted_file(table)
-        near = [error for error in found.refused if error.files[0].parent in (wanted.parent, wanted.with_suffix(""))]
-        if near and wanted.parent != self.folder or any(error.files[0].name.startswith(wanted.stem) for error in near):
+        near = [error for error in found.refused if self._may_hold(table, wanted, error.files[0])]
+        if near:
             return BadExtract.together(near)
         return BadExtract(file=wanted, problem=f"missing: no file holds {table}", remedy="drop in this file")
+
+    def _may_hold(self, table: str, wanted: Path, refused: Path) -> bool:
+        if known_by_contents(table):
+            return refused.parent == wanted.parent
+        top = self.folder / refused.relative_to(self.folder).parts[0]
+        place = top if wanted.parent == self.folder else refused
+        return place.parent == wanted.parent and stem(place).lower() == stem(wanted).lower()
 
     def _manifest(self, table: str) -> dict[str, Any] | None:
         if not TABLE_NAME.match(table):
@@ -344,39 +352,55 @@ def month_digests(frame: pl.DataFrame) -> dict[str, tuple[int, str]]:
     bounds = list(zip([0, *ends[:-1]], ends, strict=True)) if ends else []
     for month, (start, end) in zip(months, bounds, strict=True):
         hashes[month] = hashlib.blake2b(f"{end - start}".encode(), digest_size=16)
-    for name in sorted(frame.columns):
-        label = f"{name}:{frame.schema[name]}".encode()
-        nulls, values, at = _canonical(frame.get_column(name))
+    schema = frame.schema
+    names = sorted(schema)
+    plain = frame.select(_canonical(name, schema[name], part) for name in names for part in _PARTS)
+    for name in names:
+        label = f"{name}:{schema[name]}".encode()
+        nulls = plain.get_column(f"{name}|null").to_numpy().tobytes()
+        values = plain.get_column(f"{name}|value")
+        if values.dtype == pl.String:
+            text = "".join(values.to_list()).encode()
+            at = np.concatenate(([0], plain.get_column(f"{name}|bytes").cum_sum().to_numpy()))
+        else:
+            text = values.to_numpy().tobytes()
+            at = np.arange(frame.height + 1) * (len(text) // max(frame.height, 1))
         for month, (start, end) in zip(months, bounds, strict=True):
-            hashes[month].update(label + nulls[start:end] + values[at[start] : at[end]])
+            hashes[month].update(label + nulls[start:end] + text[at[start] : at[end]])
     return {month: (end - start, hashes[month].hexdigest()) for month, (start, end) in zip(months, bounds, strict=True)}
 
 
-def _canonical(column: pl.Series) -> tuple[bytes, bytes, Sequence[int]]:
-    """Null flags and values of a column as bytes, and where each row's value begins in the latter."""
-    nulls = column.is_null().cast(pl.UInt8).to_numpy().tobytes()
-    if column.dtype == pl.String:
-        # A separator keeps "ab", "c" apart from "a", "bc"; vendors' cells hold no control characters of the kind.
-        cells = [f"{cell}\0".encode() for cell in column.fill_null("").to_list()]
-        return nulls, b"".join(cells), list(accumulate(map(len, cells), initial=0))
-    array = column.to_physical().fill_null(0).to_numpy()
-    return nulls, array.tobytes(), range(0, (len(array) + 1) * array.itemsize, array.itemsize)
+_PARTS = ("null", "value", "bytes")
+
+
+def _canonical(name: str, dtype: pl.DataType, part: str) -> pl.Expr:
+    """Null flags, values without nulls, and bytes a value takes, of a column."""
+    column = pl.col(name)
+    if dtype == pl.String:
+        # A mark after each cell keeps "ab", "c" apart from "a", "bc".
+        value = column.fill_null("") + "\0"
+        parts = {"null": column.is_null().cast(pl.UInt8), "value": value, "bytes": value.str.len_bytes().cast(pl.Int64)}
+    else:
+        value = column.to_physical().fill_null(0)
+        parts = {"null": column.is_null().cast(pl.UInt8), "value": value, "bytes": pl.lit(0, dtype=pl.Int64)}
+    return parts[part].alias(f"{name}|{part}")
 
 
 def _blocks(source: Source, workspace: Path) -> Iterator[Mapping[str, pl.DataFrame]]:
     """Yield the source's tables, block by block."""
     if isinstance(source.reader, Tabular):
         views = source.reader.views
-        for _, block in month_blocks(source.reader, source.files, workspace):
+        for block in month_blocks(source.reader, source.files, workspace):
             yield {view.table.name: view.derive(block, source.files) for view in views}
         return
     (file,) = source.files
     read = source.reader.read(file, read_rows(file, source.reader.sheets))
     promised = {table.name for table in source.tables}
     if set(read) != promised:
+        first, whole = ", ".join(sorted(promised)), ", ".join(sorted(read))
         raise BadExtract(
             file=file,
-            problem=f"its first rows look like {', '.join(sorted(promised))}, the whole file like {', '.join(sorted(read))}",
+            problem=f"its first rows look like {first}, the whole file like {whole}",
             remedy="drop in the file as published",
         )
     yield read

@@ -6,7 +6,7 @@ month by month.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -21,37 +21,37 @@ from pipeline.panel.calendar import month_range, shift, span
 from pipeline.panel.cross_section import finite, rank_transform, winsorise
 from pipeline.panel.dense import MonthlyPanel, MonthlySeries
 
-_EXPRESSIONS = [entry.formula.alias(entry.name) for entry in CHARACTERISTICS if isinstance(entry.formula, pl.Expr)]
-_EXPRESSION_NAMES = [expression.meta.output_name() for expression in _EXPRESSIONS]
-_WINDOWS = [(entry.name, entry.formula) for entry in CHARACTERISTICS if not isinstance(entry.formula, pl.Expr)]
-_SNAPSHOT_ARRAYS = ("stock_price", "price_bom", "asset_turnover", "profitability", "rating", "spread")
-_RETURN_ARRAYS = ("ret", "ret_excess", "industry_return")
+_EXPRESSIONS = {entry.name: entry.formula for entry in CHARACTERISTICS if isinstance(entry.formula, pl.Expr)}
+_FORMULAS = {entry.name: entry.formula for entry in CHARACTERISTICS if not isinstance(entry.formula, pl.Expr)}
+_HISTORY = {
+    "stock_price": pl.when(pl.col("stock_price") > 0.0).then(pl.col("stock_price")),
+    "price_bom": pl.col("price_bom"),
+    "asset_turnover": ASSET_TURNOVER,
+    **{name: _EXPRESSIONS[name] for name in ("profitability", "rating", "spread")},
+}
+_RETURNS = ("ret", "ret_excess", "industry_return")
 
 
-def _first_months(seen: pl.DataFrame, snapshot: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
-    """Return the snapshot with ``first_month``, refusing bonds that ``seen`` does not know by the month being built."""
-    first = seen.group_by("isin").agg(pl.col("month").min().alias("first_month"))
-    dated = snapshot.join(first, on="isin", how="left")
-    late = dated.filter(
-        pl.col("month").is_in(list(months))
-        & (pl.col("first_month").is_null() | (pl.col("first_month") > pl.col("month")))
+def _evaluate(snapshot: pl.DataFrame, expressions: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Return month, isin and the expressions under their names, null where not finite."""
+    values = snapshot.select(
+        "month", "isin", *[formula.cast(pl.Float64).alias(n) for n, formula in expressions.items()]
     )
+    return values.with_columns(finite(name) for name in expressions)
+
+
+def _dated(universe: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with ``first_month``, refusing bonds that ``seen`` does not know by the month of their row."""
+    known = seen.join(universe.select("isin").unique(), on="isin", how="semi")
+    first = known.group_by("isin").agg(pl.col("month").min().alias("first_month"))
+    dated = universe.join(first, on="isin", how="left", maintain_order="left")
+    late = dated.filter(pl.col("first_month").is_null() | (pl.col("first_month") > pl.col("month")))
     if len(late):
         raise ValueError(
             f"{len(late)} rows of index_snapshot are of bonds that `seen` does not hold up to their month, the first "
             f"{late['isin'][0]} in {late['month'][0]:%Y-%m}: pass the first sightings up to the last of the months"
         )
     return dated
-
-
-def _snapshot_values(snapshot: pl.DataFrame, seen: pl.DataFrame, months: Sequence[date], oldest: int) -> pl.DataFrame:
-    """Evaluate the characteristics that are expressions, and what the window formulas read of the snapshot."""
-    price = pl.when(pl.col("stock_price") > 0.0).then(pl.col("stock_price")).alias("stock_price")
-    values = _first_months(seen, span(snapshot, months, oldest), months).select(
-        "month", "isin", "price_bom", price, ASSET_TURNOVER.alias("asset_turnover"), *_EXPRESSIONS
-    )
-    columns = [*_EXPRESSION_NAMES, "asset_turnover"]
-    return values.with_columns(pl.col(columns).cast(pl.Float64)).with_columns(finite(column) for column in columns)
 
 
 def _common_series(
@@ -81,9 +81,23 @@ def _common_series(
     return MonthlySeries.from_frame(calendar, calendar.columns[1:], first, last)
 
 
-def _window_values(bonds: BondMonth, universe: pl.DataFrame) -> pl.DataFrame:
-    columns = [pl.Series(name, formula(bonds), dtype=pl.Float64) for name, formula in _WINDOWS]
-    return universe.with_columns(columns).with_columns(finite(name) for name, _ in _WINDOWS)
+def _with_formulas(
+    built: pl.DataFrame, panel: MonthlyPanel, series: MonthlySeries, settings: BondCharacteristicsSettings
+) -> pl.DataFrame:
+    """Add the characteristics that look back, month by month, to rows sorted by month and isin."""
+    located = built.with_columns(pl.Series("position", panel.positions(built["isin"]), dtype=pl.Int64))
+    parts = []
+    for universe in located.partition_by("month", maintain_order=True):
+        bonds = BondMonth(
+            month=universe["month"][0],
+            positions=universe["position"].to_numpy(),
+            panel=panel,
+            series=series,
+            settings=settings,
+        )
+        columns = [pl.Series(name, formula(bonds), dtype=pl.Float64) for name, formula in _FORMULAS.items()]
+        parts.append(universe.drop("position").hstack(columns))
+    return pl.concat(parts).with_columns(finite(name) for name in _FORMULAS)
 
 
 def bond_characteristics(
@@ -134,27 +148,17 @@ def bond_characteristics(
         return pl.DataFrame(schema=schema())
     reach = lookback(settings)
     first, last = shift(months[0], 1 - max(reach.values())), months[-1]
-    values = _snapshot_values(snapshot, seen, months, reach["index_snapshot"])
-    built = values.filter(pl.col("month").is_in(months)).sort("month", "isin")
+    universe = snapshot.filter(pl.col("month").is_in(months)).sort("month", "isin")
+    if universe.is_empty():
+        return pl.DataFrame(schema=schema())
+    history = _evaluate(span(snapshot, months, reach["index_snapshot"]), _HISTORY)
     earned = industry_returns(span(returns, months, reach["bond_returns"]))
-    series = _common_series(earned, french_factors, treasury_curve, vix_innovation, bond_market_factor, first, last)
-    panel = MonthlyPanel.from_frame(values, built["isin"], _SNAPSHOT_ARRAYS, first, last).merged(
-        MonthlyPanel.from_frame(earned, built["isin"], _RETURN_ARRAYS, first, last)
+    panel = MonthlyPanel.from_frame(history, universe["isin"], tuple(_HISTORY), first, last).merged(
+        MonthlyPanel.from_frame(earned, universe["isin"], _RETURNS, first, last)
     )
+    series = _common_series(earned, french_factors, treasury_curve, vix_innovation, bond_market_factor, first, last)
     lags = range(settings.momentum_near, settings.momentum_far + 1)
     adjusted = sorted({shift(month, -lag) for month in months for lag in lags})
     panel = with_industry_adjusted_returns(panel, series, adjusted, settings.industry)
-    parts = []
-    for universe in built.select("month", "isin", *_EXPRESSION_NAMES).partition_by("month", maintain_order=True):
-        bonds = BondMonth(
-            month=universe["month"][0],
-            positions=panel.positions(universe["isin"]),
-            panel=panel,
-            series=series,
-            settings=settings,
-        )
-        parts.append(_window_values(bonds, universe))
-    if not parts:
-        return pl.DataFrame(schema=schema())
-    raw = pl.concat(parts)
+    raw = _with_formulas(_evaluate(_dated(universe, seen), _EXPRESSIONS), panel, series, settings)
     return rank_transform(winsorise(raw, NAMES, settings.cross_section), NAMES).select(list(schema()))

@@ -22,7 +22,9 @@ RATINGS = {
 }
 # A default probability at or below this is a missing code of the vendor, not a number.
 DEFAULT_PROBABILITY_SENTINEL = -0.99
-DAYS_A_YEAR = 365.25
+# Multiplied, not divided: Polars divides by a constant in a frame of one row and multiplies by its reciprocal in longer
+# ones, so that a quotient's last bit would depend on how many rows are built together.
+YEARS_A_DAY = 1.0 / 365.25
 
 MONTH_END = pl.col("month").dt.month_end()
 # A bond is known from the end of the first month whose snapshot holds it, at which its age is zero.
@@ -39,7 +41,7 @@ CONTRACT = (
         unit="years",
         inputs=("index_snapshot.isin",),
         timing="end of m; first month seen over the whole history to m",
-        formula=AGE_DAYS / DAYS_A_YEAR,
+        formula=AGE_DAYS * YEARS_A_DAY,
     ),
     Characteristic(
         name="bond_age_pct",

@@ -39,9 +39,11 @@ def default_spread(returns: pl.DataFrame, treasury_curve: pl.DataFrame) -> pl.Da
     present = np.flatnonzero(count)
     means = pl.DataFrame({"number": present + first, "bonds": total[present] / count[present]})
     ten, twenty, thirty = (pl.col(column) for column in PAR_RETURNS)
+    # Polars divides by a constant in a frame of one row and multiplies by its reciprocal in longer ones.
+    treasuries = (ten + twenty + thirty) * (1.0 / 3.0)
     return (
         treasury_curve.with_columns(month_number_expr().cast(pl.Int64).alias("number"))
         .join(means.cast({"number": pl.Int64}), on="number", how="left")
-        .select("month", (pl.col("bonds") - (ten + twenty + thirty) / 3.0).alias("default_spread"))
+        .select("month", (pl.col("bonds") - treasuries).alias("default_spread"))
         .sort("month")
     )

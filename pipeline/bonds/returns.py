@@ -9,6 +9,10 @@ import polars as pl
 
 from pipeline.panel.cross_section import finite
 
+# Multiplied, not divided: Polars divides by a constant in a frame of one row and multiplies by its reciprocal in longer
+# ones, so that a quotient's last bit would depend on how many rows are built together.
+PERCENT = 0.01
+
 LOOKBACK = {"index_returns": 1, "index_snapshot": 2, "french_factors": 1}
 
 SCHEMA = {
@@ -53,12 +57,12 @@ def bond_returns(
         pl.col("month").dt.offset_by("1mo"),
         "isin",
         pl.col("sector_level_3").alias("sector"),
-        (pl.col("price_bom") / 100.0 * pl.col("paramount")).alias("value_start"),
+        (pl.col("price_bom") * PERCENT * pl.col("paramount")).alias("value_start"),
     )
     return (
         earned.join(before, on=["month", "isin"], how="left")
         .join(french_factors.select("month", "rf"), on="month", how="left")
-        .with_columns((pl.col("return_pct") / 100.0).alias("ret"), pl.lit("index").alias("source"))
+        .with_columns((pl.col("return_pct") * PERCENT).alias("ret"), pl.lit("index").alias("source"))
         .with_columns((pl.col("ret") - pl.col("rf")).alias("ret_excess"))
         .with_columns(finite("value_start"))
         .select(*SCHEMA)

@@ -49,6 +49,4 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
     return {_table(path).name: long.drop("date")}
 
 
-LAYOUT = Layout(
-    folder="anomalies", prefix="anomalies.", recognise=recognise, read=read, wants={"": "anomalies/{}.csv"}
-)
+LAYOUT = Layout(folder="anomalies", prefix="anomalies.", recognise=recognise, read=read, wants={"": "anomalies/{}.csv"})

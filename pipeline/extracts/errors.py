@@ -66,7 +66,9 @@ class BadExtract(Exception):
         if len(errors) == 1:
             return errors[0]
         first = errors[0]
-        joined = cls(file=[file for error in errors for file in error.files], problem=first.problem, remedy=first.remedy)
+        joined = cls(
+            file=[file for error in errors for file in error.files], problem=first.problem, remedy=first.remedy
+        )
         joined.args = ("\n\n".join(str(error) for error in errors),)
         return joined
 

@@ -139,7 +139,7 @@ def _kind(path: Path, rows: Rows) -> tuple[_Kind, Wide, dict[str, str]]:
 
 
 def recognise(path: Path, rows: Rows) -> tuple[Table, ...]:
-    """The one table of a file, known by a column that no other factor file has."""
+    """Name the one table of a file, known by a column that no other factor file has."""
     return (_kind(path, rows)[0].table,)
 
 

@@ -119,6 +119,4 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
     return {_table(path).name: staged}
 
 
-LAYOUT = Layout(
-    folder="fred_md", prefix="fred_md.", recognise=recognise, read=read, wants={"": "fred_md/{}.csv"}
-)
+LAYOUT = Layout(folder="fred_md", prefix="fred_md.", recognise=recognise, read=read, wants={"": "fred_md/{}.csv"})

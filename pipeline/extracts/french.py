@@ -12,7 +12,6 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.reading import stem
 from pipeline.extracts.table import Layout, Rows, Table
 from pipeline.extracts.wide import (
@@ -190,8 +189,6 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
         }
     table = _portfolio_table(path, wide.monthly)
     long = long_columns(path, wide, codes=MISSING)
-    if not long.height:
-        raise BadExtract(file=path, problem="holds no return that is not missing", remedy="drop in the file as published")
     return {table.name: long.select(table.schema.column_names())}
 
 

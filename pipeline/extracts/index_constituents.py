@@ -1,8 +1,8 @@
 """The bond notebook's index extract: the constituents of corporate bond indices by month.
 
 Belongs here: splitting a row into what was known and what was earned. Does not: characteristics. A row is dated by the
-first day of the month its return is earned in: ``Return`` belongs to that month, every other column to the month before.
-Returns are percent, -99.99 is missing in every column.
+first day of the month its return is earned in: ``Return`` belongs to that month, every other column to the month
+before. Returns are percent, -99.99 is missing in every column.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ _NUMBERS = (
     "leverageratio",
     "marketcap",
 )
-_SPELLED = {name.lower(): name for name in (*_TEXT, *_NUMBERS)} | {"return_pct": "Return", "stock_price_date": "Stock_Price_Date"}
+_SPELLED = {name.lower(): name for name in (*_TEXT, *_NUMBERS)} | {
+    "return_pct": "Return",
+    "stock_price_date": "Stock_Price_Date",
+}
 
 
 class IndexSnapshot(dy.Schema):
@@ -105,7 +108,9 @@ SNAPSHOT = Table(
     snapshot=True,
     published=_SPELLED,
 )
-RETURNS = Table(name="bonds.index_returns", key=("month", "isin"), schema=IndexReturns, by_month=True, published=_SPELLED)
+RETURNS = Table(
+    name="bonds.index_returns", key=("month", "isin"), schema=IndexReturns, by_month=True, published=_SPELLED
+)
 
 
 def isin_of_cusip(cusip: str | None) -> str | None:

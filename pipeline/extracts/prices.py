@@ -1,8 +1,8 @@
 """Daily prices of an index or fund: the yfinance layout and CBOE's.
 
 Belongs here: ``prices/VIX.csv``, ``LQD.csv``, ``SPY.csv`` and their like. Does not: CRSP (``crsp``). Without an
-``Adj Close`` column the close is taken as adjusted already: yfinance's own adjusted download has none, and CBOE's levels
-of an index need no adjustment. Volume is null where the layout has none.
+``Adj Close`` column the close is taken as adjusted already: yfinance's own adjusted download has none, and CBOE's
+levels of an index need no adjustment. Volume is null where the layout has none.
 """
 
 from __future__ import annotations

@@ -77,11 +77,10 @@ def _rows(path: Path, sheets: tuple[str, ...], *, head: bool) -> Rows:
         return _workbook_rows(path, sheets)
     text = _text(path, head=head)
     if kind is not None and kind.startswith("txt"):
-        split = (line.split("\t") if "\t" in text else line.split() for line in text.splitlines())
-    else:
-        split = iter(csv.reader(io.StringIO(text, newline=""), strict=False))
+        separator = "\t" if "\t" in text else None
+        return [[cell.strip() for cell in line.split(separator)] for line in text.splitlines()]
     try:
-        return [[cell.strip() for cell in row] for row in split]
+        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
     except csv.Error as error:
         raise BadExtract(file=path, problem=f"cannot be read as CSV ({error})", remedy=_CORRUPT) from error
 
@@ -94,7 +93,9 @@ def _text(path: Path, *, head: bool) -> str:
     except _GZIP_ERRORS as error:
         raise BadExtract(file=path, problem=f"cannot be decompressed ({error})", remedy=_CORRUPT) from error
     except OSError as error:
-        raise BadExtract(file=path, problem=f"cannot be read ({error})", remedy="check the file and its rights") from error
+        raise BadExtract(
+            file=path, problem=f"cannot be read ({error})", remedy="check the file and its rights"
+        ) from error
     if b"\0" in raw:
         raise BadExtract(file=path, problem="holds bytes that are no text", remedy=_CORRUPT)
     if head and len(raw) == HEAD_BYTES:

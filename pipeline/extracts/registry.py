@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipeline.extracts import anomalies, factors, fred, fred_md, french, goyal_welch, prices, treasury
 from pipeline.extracts.crsp import DSI, MSI
 from pipeline.extracts.index_constituents import INDEX_CONSTITUENTS
-from pipeline.extracts.table import Layout, Table, Tabular
+from pipeline.extracts.table import Layout, Tabular
 
 TABULARS: tuple[Tabular, ...] = (INDEX_CONSTITUENTS, MSI, DSI)
 """Tables recognised by the name of their file or folder."""
@@ -26,9 +26,9 @@ LAYOUTS: tuple[Layout, ...] = (
 """Folders whose files are recognised by their contents."""
 
 
-def tabular_tables() -> dict[str, Table]:
-    """Tables of the tabular extracts by name."""
-    return {view.table.name: view.table for tabular in TABULARS for view in tabular.views}
+def known_by_contents(table: str) -> bool:
+    """Whether the table's file may have any name in its folder, its columns telling what it is."""
+    return any(table in layout.wants for layout in LAYOUTS)
 
 
 def wanted_file(table: str) -> str:

@@ -94,7 +94,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A staged table as a function of a block (one month of a tabular extract, columns in lower case)."""
+    """A staged table as a function of a block (whole months of a tabular extract, columns in lower case)."""
 
     table: Table
     derive: Callable[[pl.DataFrame, tuple[Path, ...]], pl.DataFrame]

@@ -28,6 +28,7 @@ _REMEDY = "export it again; the file is truncated or corrupt"
 _HEADER_BYTES = 1 << 20
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _UNDATED = "undated"
+_BLOCK_ROWS = 50_000
 _DATES = "write dates as YYYY-MM-DD, YYYYMMDD, YYYY/MM/DD or MM/DD/YYYY"
 _PROBLEMS = {
     "number": ("holds what is no number", "correct or empty these cells"),
@@ -53,7 +54,7 @@ class _Cell:
     dtype: str
 
 
-def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> Iterator[pl.DataFrame]:
     """Split a tabular extract into months.
 
     Parameters
@@ -67,9 +68,9 @@ def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> It
 
     Yields
     ------
-    (str, polars.DataFrame)
-        Month ``YYYY-MM`` and its rows, ascending months, rows in no particular order; the needed columns in lower
-        case, missing codes and NaN null.
+    polars.DataFrame
+        Rows of one month or of several whole ones, ascending months, rows of a month in no particular order; the
+        needed columns in lower case, missing codes and NaN null.
 
     Raises
     ------
@@ -77,7 +78,10 @@ def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> It
         If a file cannot be read to its end, lacks a column, holds cells of another type, or there are no rows.
     """
     split = workspace / "months"
-    config = {"preserve_insertion_order": "false", "temp_directory": str(workspace / "spill")}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "preserve_insertion_order": "false",
+        "temp_directory": str(workspace / "spill"),
+    }
     with duckdb.connect(config=config) as base:
         selects = [_select(base, tabular, file, i) for i, file in enumerate(files)]
         for file in filter(is_compressed, files):
@@ -94,9 +98,19 @@ def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> It
         if not folders:
             raise BadExtract(file=tuple(files), problem="holds no rows", count=0, remedy="export it again")
         _refuse_problems(base, tabular, files, split)
+    yield from _batches(folders)
+
+
+def _batches(folders: Sequence[Path]) -> Iterator[pl.DataFrame]:
+    """Join small months to blocks of some size: checking a block costs about the same however few its rows."""
+    held: list[pl.DataFrame] = []
     for folder in folders:
-        block = pl.read_parquet(folder / "*.parquet", hive_partitioning=False)
-        yield folder.name.removeprefix("month__="), block.drop("problem__", "file__")
+        held.append(pl.read_parquet(folder / "*.parquet", hive_partitioning=False).drop("problem__", "file__"))
+        if sum(month.height for month in held) >= _BLOCK_ROWS:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
 
 
 def _quoted(value: object) -> str:
@@ -114,20 +128,26 @@ def _unreadable(files: Sequence[Path], error: Exception) -> BadExtract:
 
 
 def _select(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, number: int) -> str:
-    """One file's typed columns, its month and the first problem of each row, as SQL."""
+    """One file's typed columns, its month and the first problem of each row, as SQL.
+
+    Each column is parsed once, below, as ``v<i>`` beside its raw ``r<i>``; values and tests above refer to these.
+    """
     source, cells = _parquet_cells(base, file) if suffix(file) == "parquet" else _csv_cells(file)
     by_name = _matched(tabular, file, cells)
-    typed, problems = [], []
-    for column in tabular.columns:
+    parsed, values, problems = [], [], []
+    for i, column in enumerate(tabular.columns):
         cell = by_name[column.name.lower()]
-        value, tests = _EXPRESSIONS[column.kind](tabular, column, cell, file)
-        typed.append(f'{value} AS "{column.name.lower()}"')
-        said = f"{_quoted(cell.published)} || chr(9) || '%s' || chr(9) || coalesce(CAST({cell.sql} AS VARCHAR), '')"
-        problems += [f"WHEN {test} THEN {said % kind}" for kind, test in tests]
+        expression = _EXPRESSIONS[column.kind](tabular, column, cell, file)
+        parsed += [f"{cell.sql} AS r{i}", f"{expression.parsed} AS v{i}"]
+        values.append(f'{expression.value.format(r=f"r{i}", v=f"v{i}")} AS "{column.name.lower()}"')
+        for kind, test in expression.tests:
+            said = f"{_quoted(cell.published)} || chr(9) || '{kind}' || chr(9) || coalesce(CAST(r{i} AS VARCHAR), '')"
+            problems.append(f"WHEN {test.format(r=f'r{i}', v=f'v{i}')} THEN {said}")
     problem = f"CASE {' '.join(problems)} ELSE NULL END" if problems else "NULL"
-    inner = f"SELECT {', '.join(typed)}, {problem} AS problem__ FROM {source}"
-    month = f"coalesce(strftime(\"{tabular.date.lower()}\", '%Y-%m'), '{_UNDATED}')"
-    return f"SELECT *, {number} AS file__, {month} AS month__ FROM ({inner})"
+    typed = f"SELECT {', '.join(values)}, {problem} AS problem__ FROM (SELECT {', '.join(parsed)} FROM {source})"
+    by_month = any(view.table.by_month for view in tabular.views)
+    month = f"coalesce(strftime(\"{tabular.date.lower()}\", '%Y-%m'), '{_UNDATED}')" if by_month else "'whole'"
+    return f"SELECT *, {number} AS file__, {month} AS month__ FROM ({typed})"
 
 
 def _csv_cells(file: Path) -> tuple[str, list[_Cell]]:
@@ -180,7 +200,13 @@ def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, 
     return {cell.published.lower(): cell for cell in cells}
 
 
-Expression = tuple[str, list[tuple[str, str]]]
+@dataclass(frozen=True)
+class _Expression:
+    """How a column is parsed from the file, its value, and the tests that find wrong cells ({r} raw, {v} parsed)."""
+
+    parsed: str
+    value: str
+    tests: tuple[tuple[str, str], ...] = ()
 
 
 def _wrong_type(column: Column, cell: _Cell, file: Path) -> BadExtract:
@@ -192,62 +218,56 @@ def _wrong_type(column: Column, cell: _Cell, file: Path) -> BadExtract:
     )
 
 
-def _absent(cell: _Cell, marks: Sequence[str]) -> str:
-    return f"({cell.sql} IS NULL OR lower(trim({cell.sql})) IN ({_listed(marks)}))"
+def _blank(raw: str, marks: Sequence[str] = MISSING_TEXT) -> str:
+    return f"({raw} IS NULL OR lower(trim({raw})) IN ({_listed(marks)}))"
 
 
-def _without_codes(value: str, tabular: Tabular) -> str:
-    codes = [f"round({value}, 4) = CAST('{code}' AS DOUBLE)" for code in tabular.missing]
-    tests = " OR ".join([f"isnan({value})", *codes])
-    return f"CASE WHEN {tests} THEN NULL ELSE {value} END"
+def _is_code(value: str, tabular: Tabular) -> list[str]:
+    return [f"round({value}, 4) = CAST('{code}' AS DOUBLE)" for code in tabular.missing]
 
 
-def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> Expression:
+def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    value = f"CASE WHEN {' OR '.join(['isnan({v})', *_is_code('{v}', tabular)])} THEN NULL ELSE {{v}} END"
+    infinite = ("infinite", "isinf({v})")
     if cell.dtype == "VARCHAR":
-        absent = _absent(cell, MISSING_TEXT)
-        value = f"TRY_CAST(CASE WHEN {absent} THEN NULL ELSE trim({cell.sql}) END AS DOUBLE)"
-        tests = [("number", f"NOT {absent} AND {value} IS NULL"), ("infinite", f"isinf({value})")]
-    elif cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
-        value = f"CAST({cell.sql} AS DOUBLE)"
-        tests = [("infinite", f"isinf({value})")]
-    else:
-        raise _wrong_type(column, cell, file)
-    return _without_codes(value, tabular), tests
+        wrong = ("number", f"{{v}} IS NULL AND NOT {_blank('{r}')}")
+        return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, infinite))
+    if cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
+        return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, (infinite,))
+    raise _wrong_type(column, cell, file)
 
 
-def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> Expression:
-    plain = _Cell(cell.published, f"CAST({cell.sql} AS VARCHAR)", "VARCHAR")
-    code = [f"round(TRY_CAST({plain.sql} AS DOUBLE), 4) = CAST('{code}' AS DOUBLE)" for code in tabular.missing]
-    absent = " OR ".join([_absent(plain, ("", "nan")), *code])
-    return f"CASE WHEN {absent} THEN NULL ELSE trim({plain.sql}) END", []
+def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    absent = ["lower({v}) IN ('', 'nan')", *_is_code("TRY_CAST({v} AS DOUBLE)", tabular)]
+    return _Expression(
+        f"trim(CAST({cell.sql} AS VARCHAR))", f"CASE WHEN {' OR '.join(absent)} THEN NULL ELSE {{v}} END"
+    )
 
 
-def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> Expression:
-    dates = column.name == tabular.date
+def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    dates_rows = column.name == tabular.date
+    tests: list[tuple[str, str]] = []
     if cell.dtype == "VARCHAR" or cell.dtype in _INTEGERS:
-        plain = _Cell(cell.published, f"CAST({cell.sql} AS VARCHAR)", "VARCHAR")
-        day = f"regexp_replace(trim({plain.sql}), '[ T][0-9]{{1,2}}:.*$', '')"
-        value = f"CAST(try_strptime({day}, [{_listed(DATE_FORMATS)}]) AS DATE)"
-        blank = "FALSE" if dates else _absent(plain, MISSING_TEXT)
-        tests = [("date", f"NOT {blank} AND {value} IS NULL")]
+        text = f"trim(CAST({cell.sql} AS VARCHAR))"
+        day = f"regexp_replace({text}, '[ T][0-9]{{1,2}}:.*$', '')"
+        # The cast reads ISO dates, which most are, much faster than the list of formats.
+        parsed = f"coalesce(TRY_CAST({text} AS DATE), CAST(try_strptime({day}, [{_listed(DATE_FORMATS)}]) AS DATE))"
+        blank = "" if dates_rows else f" AND NOT {_blank('CAST({r} AS VARCHAR)')}"
+        tests.append(("date", f"{{v}} IS NULL{blank}"))
     elif cell.dtype == "DATE" or cell.dtype.startswith("TIMESTAMP"):
-        value = f"CAST({cell.sql} AS DATE)"
-        tests = [("date", f"{value} IS NULL")] if dates else []
-    elif cell.dtype == "\"NULL\"" and not dates:
-        return "CAST(NULL AS DATE)", []
+        parsed = f"CAST({cell.sql} AS DATE)"
+        tests += [("date", "{v} IS NULL")] if dates_rows else []
     else:
         raise _wrong_type(column, cell, file)
-    if dates and tabular.first_day:
-        tests.append(("first", f"day({value}) <> 1"))
-    return value, tests
+    if dates_rows and tabular.first_day:
+        tests.append(("first", "day({v}) <> 1"))
+    return _Expression(parsed, "{v}", tuple(tests))
 
 
 _EXPRESSIONS = {"number": _number, "text": _text, "date": _date}
 
 
-def _refuse_problems(
-    base: duckdb.DuckDBPyConnection, tabular: Tabular, files: Sequence[Path], split: Path
-) -> None:
+def _refuse_problems(base: duckdb.DuckDBPyConnection, tabular: Tabular, files: Sequence[Path], split: Path) -> None:
     rows = f"read_parquet({_quoted(split / '*' / '*.parquet')}, hive_partitioning=false) WHERE problem__ IS NOT NULL"
     parts = "split_part(problem__, chr(9), 1), split_part(problem__, chr(9), 2)"
     found = base.execute(f"SELECT {parts}, count(*) FROM {rows} GROUP BY ALL ORDER BY 3 DESC, 1").fetchall()

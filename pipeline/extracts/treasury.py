@@ -34,7 +34,7 @@ TABLE = Table(name="treasury.zero_yields", key=("month", "maturity_months"), sch
 
 
 def _maturities(path: Path, wide: Wide) -> dict[str, int]:
-    """Published column -> maturity in months; both layouts' other columns (GSW has parameters, forwards) are ignored."""
+    """Map published columns to maturities in months; other columns (parameters, forwards) are ignored."""
     found = {}
     for name in wide.columns:
         if months := _LIU_WU.match(name):
@@ -58,9 +58,7 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
     """Read month, date, maturity and yield; a month dated without a day gets its last day."""
     wide = find_section(path, rows)
     maturities = _maturities(path, wide)
-    chosen = Wide(
-        columns=tuple(maturities), frame=wide.frame.select("line", "date", *maturities), monthly=wide.monthly
-    )
+    chosen = Wide(columns=tuple(maturities), frame=wide.frame.select("line", "date", *maturities), monthly=wide.monthly)
     long = long_columns(path, chosen, codes=MISSING)
     if not wide.monthly:
         long = long.filter(pl.col("date") == pl.col("date").max().over("month"))

@@ -23,6 +23,7 @@ _DAY = re.compile(r"^(\d{8}(\.0)?|\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?|\d{1,2}/\
 _NUMBER = re.compile(r"^[-+]?(\d[\d,]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _PART_OF_DATE = re.compile(r"^[\d/-]+$")
 _WEEK = 5
+_DAYS_A_MONTH = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,8 @@ def find_section(path: Path, rows: Rows) -> Wide:
     dates = with_dates(_frame(body, header), "date", path)
     months = dates.get_column("date").dt.truncate("1mo")
     written = all(_MONTH.match(cells[0]) for _, cells in body)
-    # Twice as many rows as months: a repeated row in a monthly table stays a duplicate, not a sign of days.
-    monthly = written or dates.get_column("date").n_unique() <= 2 * months.n_unique()
+    # A month that a monthly table repeats here and there stays a duplicate and is no sign of days.
+    monthly = written or dates.get_column("date").n_unique() < _DAYS_A_MONTH * months.n_unique()
     return Wide(columns=tuple(header[1:]), frame=dates, monthly=monthly)
 
 
@@ -105,9 +106,7 @@ def check_frequency(path: Path, wide: Wide) -> None:
         )
 
 
-def value_columns(
-    path: Path, wide: Wide, names: Mapping[str, str], *, codes: Sequence[float] = ()
-) -> pl.DataFrame:
+def value_columns(path: Path, wide: Wide, names: Mapping[str, str], *, codes: Sequence[float] = ()) -> pl.DataFrame:
     """Numbers of a section under staged names.
 
     Parameters
@@ -165,7 +164,7 @@ def _begins_with_date(row: Sequence[str]) -> bool:
 
 
 def _is_dated(row: Sequence[str]) -> bool:
-    return any(row[1:]) and _begins_with_date(row)
+    return len(row) > 1 and _begins_with_date(row)
 
 
 def _is_stray(row: Sequence[str]) -> bool:

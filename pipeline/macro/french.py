@@ -124,7 +124,7 @@ def french_factors_daily(tables: Mapping[str, pl.DataFrame], months: Sequence[da
     wanted = wanted_months(months)
     schema = {"month": pl.Date, "date": pl.Date} | dict.fromkeys(_DAILY_COLUMNS, pl.Float64)
     daily = tables.get("french.factors_3_daily", pl.DataFrame(schema=schema))
-    decimals = daily.filter(pl.col("month").is_in(wanted)).select(
-        "month", "date", *(pl.col(c).cast(pl.Float64) / PERCENT for c in _DAILY_COLUMNS)
-    )
-    return without_nan(decimals.sort("date"))
+    rows = daily.filter(pl.col("month").is_in(wanted)).sort("date")
+    # numpy divides; Polars multiplies by the reciprocal unless the frame has a single row, which changes last bits.
+    decimals = {c: rows[c].cast(pl.Float64).to_numpy() / PERCENT for c in _DAILY_COLUMNS}
+    return without_nan(rows.select("month", "date").with_columns(pl.Series(c, v) for c, v in decimals.items()))

@@ -133,15 +133,15 @@ def net_issues(market_value: Values, without_dividends: Values) -> Values:
     return total / market_value
 
 
-def realised_variance(daily: pl.DataFrame, returns: pl.Expr, grid: Sequence[date], min_days: int) -> Values:
+def realised_variance(months: pl.Series, returns: Values, grid: Sequence[date], min_days: int) -> Values:
     """Sum of squared daily returns of each month.
 
     Parameters
     ----------
-    daily : DataFrame
-        Days, with ``month``.
-    returns : Expr
-        Daily return, decimal; null is missing.
+    months : Series
+        Month of each of D days, in any order.
+    returns : (D,) float
+        Daily returns, decimal; NaN is missing.
     grid : sequence of date
         T months.
     min_days : int
@@ -152,10 +152,8 @@ def realised_variance(daily: pl.DataFrame, returns: pl.Expr, grid: Sequence[date
     (T,) float
         Exactly rounded sums, so that the order of rows does not matter; NaN for a month with too few days.
     """
-    squares = daily.select("month", square=returns.cast(pl.Float64) ** 2).filter(
-        pl.col("month").is_in(list(grid)) & pl.col("square").is_not_null()
-    )
-    days = dict(squares.group_by("month").agg(pl.col("square")).iter_rows())
+    squares = pl.DataFrame({"month": months, "square": returns**2}).filter(pl.col("square").is_finite())
+    days = dict(squares.group_by("month").agg("square").iter_rows())
     return np.array([math.fsum(days[m]) if len(days.get(m, ())) >= min_days else np.nan for m in grid])
 
 
@@ -198,12 +196,14 @@ def _dfy_published(tables: Tables, grid: Sequence[date], settings: GoyalWelchSet
 
 
 def _svar_crsp(tables: Tables, grid: Sequence[date], settings: GoyalWelchSettings) -> Values:
-    return _log_difference(realised_variance(tables["crsp.dsi"], pl.col("vwretd"), grid, settings.min_days))
+    days = tables["crsp.dsi"]
+    return _log_difference(realised_variance(days["month"], days["vwretd"].to_numpy(), grid, settings.min_days))
 
 
 def _svar_french(tables: Tables, grid: Sequence[date], settings: GoyalWelchSettings) -> Values:
-    market = (pl.col("mkt_rf") + pl.col("rf")) / PERCENT
-    return _log_difference(realised_variance(tables["french.factors_3_daily"], market, grid, settings.min_days))
+    days = tables["french.factors_3_daily"]
+    market = (days["mkt_rf"].to_numpy() + days["rf"].to_numpy()) / PERCENT
+    return _log_difference(realised_variance(days["month"], market, grid, settings.min_days))
 
 
 def _svar_published(tables: Tables, grid: Sequence[date], settings: GoyalWelchSettings) -> Values:

@@ -7,7 +7,8 @@ Here belong the estimator and its frozen result. The linear algebra of one step 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -82,13 +83,20 @@ class IPCAResult:
         -------
         np.ndarray
             (T, K); NaN in a month whose assets do not determine K factors.
+
+        Raises
+        ------
+        ValueError
+            If under this Gamma the loadings of all assets of a month are exactly collinear.
         """
         K = self.gamma.shape[1]
         usable = statistics.identifies(K)
         factors = np.full((len(statistics.months), K), np.nan)
         if usable.any():
-            moments = _moments(statistics.take(usable), K, self.gamma_alpha is not None)
-            factors[usable] = ipca_steps.evaluate(moments, self.loadings).factors
+            used = statistics.take(usable)
+            with _naming(used.months):
+                point = ipca_steps.evaluate(_moments(used, K, self.gamma_alpha is not None), self.loadings)
+            factors[usable] = point.factors
         return factors
 
     def forecast(self, characteristics: pl.DataFrame) -> np.ndarray:
@@ -169,6 +177,9 @@ class IPCA:
         Steps after which the estimation stops with `converged` False.
     starts : int, optional
         Starting values of a fit without an earlier result; the one that ends in the lowest loss is kept.
+    instrument_months : int, optional
+        Months in which an instrument must not be zero for all assets before it has loadings, unless it never is zero.
+        Fewer than K such months leave its row of Gamma undetermined, a few more let it fit noise.
 
     Notes
     -----
@@ -182,8 +193,8 @@ class IPCA:
     Gamma_alpha'Gamma_beta = 0.
 
     Months whose assets do not determine K factors (fewer than K assets, or collinear ones) say nothing about Gamma and
-    are left out. Instruments that are zero or collinear in every month get the solution of least norm: a zero row of
-    Gamma.
+    are left out. An instrument seen in fewer than `instrument_months` has a zero row of Gamma; directions in which
+    instruments are collinear in every month get the solution of least norm.
     """
 
     def __init__(
@@ -192,8 +203,9 @@ class IPCA:
         *,
         intercept: bool = False,
         tolerance: float = 1e-7,
-        max_iterations: int = 200,
+        max_iterations: int = 100,
         starts: int = 1,
+        instrument_months: int = 24,
     ) -> None:
         if n_factors < 1:
             raise ValueError(f"n_factors is {n_factors}; at least one factor is needed")
@@ -207,6 +219,7 @@ class IPCA:
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.starts = starts
+        self.instrument_months = instrument_months
 
     def fit(self, statistics: SufficientStatistics, start: IPCAResult | None = None) -> IPCAResult:
         """Estimate from the months given, all of them and no others.
@@ -233,18 +246,13 @@ class IPCA:
         used = statistics.determined(self.n_factors)
         self._check(used, start)
         moments = _moments(used, self.n_factors, self.intercept)
-        basis = ipca_steps.identified_basis(used.W)
+        basis = ipca_steps.identified_basis(used.W, self.instrument_months)
         if basis is not None:
             moments = moments.compressed(basis)
         if moments.X.shape[1] < self.n_factors:
             raise ValueError(f"{moments.X.shape[1]} independent instruments cannot span {self.n_factors} factors")
-        try:
+        with _naming(used.months):
             point, iterations, converged = self._best(moments, self._initial(moments, basis, start))
-        except np.linalg.LinAlgError as error:
-            raise ValueError(
-                f"Gamma'W Gamma is singular in a month of {used.months[0]} to {used.months[-1]}: the loadings of "
-                "all its assets are collinear; estimate fewer factors or leave the month out"
-            ) from error
         gamma, factors = ipca_steps.identify(point.gamma, point.factors)
         loadings = gamma if basis is None else basis @ gamma
         return IPCAResult(
@@ -292,6 +300,18 @@ class IPCA:
             if damping == 0.0 and length <= self.tolerance:
                 return point, iteration, True
         return point, self.max_iterations, False
+
+
+@contextmanager
+def _naming(months: Sequence[date]) -> Iterator[None]:
+    """Turn a singular matrix into an error that says where to look."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"Gamma'W Gamma is singular in a month of {months[0]} to {months[-1]}: the loadings of all its assets are "
+            "collinear; estimate fewer factors or leave the month out"
+        ) from error
 
 
 def _moments(statistics: SufficientStatistics, n_factors: int, intercept: bool) -> ipca_steps.Moments:

@@ -64,7 +64,7 @@ class IPCASettings:
         Whether Gamma_alpha is estimated.
     min_months : int
         Months that determine K factors needed before the first estimation; earlier rows say `warming_up`.
-    tolerance, max_iterations : float, int
+    tolerance, max_iterations, instrument_months : float, int, int
         See :class:`pipeline.models.ipca.IPCA`.
     starts : int
         Starting values of the first estimation; later ones start from last month's state.
@@ -74,8 +74,9 @@ class IPCASettings:
     intercept: bool = False
     min_months: int = 60
     tolerance: float = 1e-7
-    max_iterations: int = 200
+    max_iterations: int = 100
     starts: int = 8
+    instrument_months: int = 24
 
     def __post_init__(self) -> None:
         """Refuse settings that no history could satisfy."""
@@ -91,6 +92,7 @@ class IPCASettings:
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
             starts=self.starts,
+            instrument_months=self.instrument_months,
         )
 
 

@@ -64,11 +64,30 @@ class Point:
         return np.hstack([self.factors, np.ones((len(self.factors), extra))])
 
 
-def identified_basis(W: np.ndarray) -> np.ndarray | None:
-    """Return an orthonormal basis of the identified directions of the instruments, None where all are."""
-    eigenvalues, vectors = np.linalg.eigh(W.sum(axis=0))
+def identified_basis(W: np.ndarray, instrument_months: int) -> np.ndarray | None:
+    """Return an orthonormal basis of the identified directions of the instruments.
+
+    Parameters
+    ----------
+    W : np.ndarray
+        (T, L, L).
+    instrument_months : int
+        An instrument that is zero for all assets of some months counts only when it is not in at least this many.
+
+    Returns
+    -------
+    np.ndarray or None
+        (L, R), with zero rows for the instruments that do not count and without the directions in which the others are
+        collinear; None where all directions are identified.
+    """
+    present = np.count_nonzero(np.diagonal(W, axis1=1, axis2=2), axis=0) >= min(instrument_months, len(W))
+    eigenvalues, vectors = np.linalg.eigh(W.sum(axis=0)[np.ix_(present, present)])
     kept = eigenvalues > COLLINEAR * eigenvalues[-1]
-    return None if kept.all() else vectors[:, kept]
+    if present.all() and kept.all():
+        return None
+    basis = np.zeros((len(present), int(kept.sum())))
+    basis[present] = np.eye(len(kept)) if kept.all() else vectors[:, kept]
+    return basis
 
 
 def starts(moments: Moments, number: int) -> Iterator[np.ndarray]:

@@ -122,12 +122,14 @@ def managed_portfolios(
 
 
 def _refuse_duplicates(rows: pl.DataFrame, key: str) -> None:
-    repeated = rows.select("month", key).is_duplicated()
+    # The rows are sorted by both, so a repetition stands beside its like.
+    same = (pl.col(name).eq_missing(pl.col(name).shift()) for name in ("month", key))
+    repeated = rows.select(pl.all_horizontal(*same).alias("repeated"))["repeated"]
     if repeated.any():
         example = rows.filter(repeated).row(0, named=True)
         raise ValueError(
-            f"the training panel has {int(repeated.sum())} rows sharing month and {key}, first {example['month']} "
-            f"{example[key]}; keep one row an asset and month"
+            f"the training panel has {int(repeated.sum())} rows that repeat a month and {key}, first "
+            f"{example['month']} {example[key]}; keep one row an asset and month"
         )
 
 

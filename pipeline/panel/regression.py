@@ -84,10 +84,15 @@ class _Moments:
 
 
 def _tiled_product(left: Floats, right: Floats) -> Floats:
-    """Return ``left @ right`` for right of shape (months, multiple of TILE), one product of fixed shape a tile."""
+    """Return ``left @ right`` for right of shape (months, multiple of TILE), one product of fixed shape a tile.
+
+    Tiles are copied so that they lie in memory alike whatever the number of assets, and a single row is doubled: BLAS
+    takes it for a matrix-vector product, whose order of addition follows the position of an asset in the tile.
+    """
     months, assets = right.shape
-    tiles = right.reshape(months, assets // TILE, TILE).transpose(1, 0, 2)
-    return np.matmul(left, tiles).transpose(1, 0, 2).reshape(len(left), assets)
+    rows = left if len(left) > 1 else np.repeat(left, 2, axis=0)
+    tiles = np.ascontiguousarray(right.reshape(months, assets // TILE, TILE).transpose(1, 0, 2))
+    return np.matmul(rows, tiles).transpose(1, 0, 2).reshape(len(rows), assets)[: len(left)]
 
 
 def _standard_scale(common: Floats, intercept: bool) -> tuple[Floats, Floats]:

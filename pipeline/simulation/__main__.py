@@ -1,6 +1,7 @@
 """Command line of the simulated market: `python -m pipeline.simulation --size demo --out data/extracts --seed 7`."""
 
 import argparse
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,8 +22,14 @@ def _month(text: str) -> date:
     return date.fromisoformat(f"{text}-01")
 
 
-def main() -> None:
-    """Simulate a market and write its extracts and its truth."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Simulate a market and write its extracts and its truth.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process when not given.
+    """
     parser = argparse.ArgumentParser(prog="python -m pipeline.simulation", description="Write a simulated market.")
     parser.add_argument("--size", choices=list(SIZES), default="demo")
     parser.add_argument("--out", type=Path, required=True, help="folder of the extracts")
@@ -30,7 +37,7 @@ def main() -> None:
     parser.add_argument("--end", type=_month, default=last_closed_month(date.today()), help="last month, YYYY-MM")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", action="store_true", help="write the bond extract as CSV instead of Parquet")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     market = simulate(arguments.size, seed=arguments.seed, end=arguments.end)
     files = write_extracts(market.tables, arguments.out, parquet=() if arguments.csv else PARQUET)
     truth = arguments.truth or arguments.out.parent / "truth"
@@ -38,7 +45,8 @@ def main() -> None:
     for name, frame in market.truth.items():
         frame.write_parquet(truth / f"{name}.parquet")
     rows = market.tables["bonds.index_constituents"].height
-    print(f"{arguments.size} market to {arguments.end:%Y-%m}: {len(files)} files, {rows} bond-months in {arguments.out}")
+    what = f"{arguments.size} market to {arguments.end:%Y-%m}"
+    print(f"{what}: {len(files)} files, {rows} bond-months in {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Bonds of the economy: issuance, the index's monthly universe, true conditional betas, returns and prices.
 
-The return of bond i in month m + 1 is `rf + c' Gamma f + e`, where c holds the ranked characteristics of the index row at
-the end of m, as published with its missing values and outliers, and a constant. Vendor layout belongs elsewhere.
+The return of bond i in month m + 1 is `rf + c' Gamma f + e`, where c holds the ranked characteristics of the index row
+at the end of m, as published with its missing values and outliers, and a constant. The price follows the return,
+`P(m+1) = P(m) (1 + return) - coupon / 12`: coupons are paid monthly, nothing accrues, nothing pulls the price to par;
+bonds whose price leaves [22, 175] leave the index. Vendor layout belongs elsewhere.
 """
 
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.bond_math import modified_duration
 from pipeline.simulation.clock import Clock
 from pipeline.simulation.curve import zero_yields
 from pipeline.simulation.firms import Firms
@@ -133,7 +136,7 @@ def simulate_bonds(clock: Clock, issues: Issues, firms: Firms, states: MacroStat
 
 
 def observed_characteristics(columns: dict[str, Array]) -> list[Array]:
-    """Characteristics behind the true betas, from an index row's columns, in the order of `OBSERVED`; NaN is missing."""
+    """Characteristics behind the true betas from the index's columns, in the order of `OBSERVED`; NaN is missing."""
 
     def nonzero(name: str) -> Array:
         return np.where(columns[name] == 0, np.nan, columns[name])
@@ -155,7 +158,9 @@ def observed_characteristics(columns: dict[str, Array]) -> list[Array]:
     return [formulas[name] for name in OBSERVED]
 
 
-def _members(t: int, clock: Clock, issues: Issues, book: _Book, alive: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _members(
+    t: int, clock: Clock, issues: Issues, book: _Book, alive: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
     """Bonds outstanding at the end of month t, after maturities, calls, distressed exchanges and ended defaults."""
     here = (issues.entry <= t) & ~book.gone
     short = issues.maturity.astype("datetime64[D]") - clock.month_ends[t] < np.timedelta64(366, "D")
@@ -195,8 +200,9 @@ def _snapshot(
     pd = np.exp(-2.0 + 0.17 * (rating - 8) + 0.5 * vol + 0.5 * firms.credit_state[t, firm] + 0.3 * np.log(debt / cap))
     return {
         "rating": rating.astype(float), "Coupon": issues.coupon[seen], "ParAmount": issues.par[seen],
-        "DUR": np.round(modified_duration(issues.coupon[seen], years, curve + oas / 100), 4), "oas_BOM": np.round(oas, 4),
-        "Price_BOM": book.price[seen], "PD_DRISK": np.round(pd, 9), "Stock_Price": np.round(cap / firms.shares[t, firm], 4),
+        "DUR": np.round(modified_duration(issues.coupon[seen], years, curve + oas / 100), 4),
+        "oas_BOM": np.round(oas, 4), "Price_BOM": book.price[seen], "PD_DRISK": np.round(pd, 9),
+        "Stock_Price": np.round(cap / firms.shares[t, firm], 4),
         "pricetobook": np.round(cap / equity, 4), "pricetoearnings": np.round(cap / firms.net_income[t, firm], 4),
         "debt": np.round(debt, 3), "ebitda": np.round(revenue * firms.ebitda_margin[t, firm], 3),
         "ebit": np.round(ebit, 3), "ebitmargin": np.round(firms.ebit_margin[t, firm], 6),
@@ -232,27 +238,6 @@ def _earn(
     # Some leave the index at once, their last return the bad one; the others stay some months rated D.
     book.default_left[members[struck]] = rng.integers(0, 4, struck.sum())
     return excess
-
-
-def modified_duration(coupon: Array, years: Array, yields: Array) -> Array:
-    """Modified duration in years of bonds with annual coupons, at given yields.
-
-    Parameters
-    ----------
-    coupon, yields : ndarray
-        Percent a year, yields above zero.
-    years : ndarray
-        Time to maturity.
-
-    Returns
-    -------
-    ndarray
-    """
-    c, y = coupon / 100, np.maximum(yields, 0.05) / 100
-    discount = (1 + y) ** -years
-    price = c / y * (1 - discount) + discount
-    slope = c / y**2 * (1 - discount) + (1 - c / y) * years * discount / (1 + y)
-    return slope / price
 
 
 def _panel(blocks: list[tuple]) -> BondPanel:

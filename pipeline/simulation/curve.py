@@ -5,9 +5,8 @@ simulated decade has yields below those ever printed for US Treasuries.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from pipeline.simulation.paths import Array
 
 DECAY_PER_YEAR = 0.0609 * 12
 """Diebold and Li's decay of 0.0609 a month, which puts the hump of the curvature loading at 30 months."""

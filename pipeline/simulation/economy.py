@@ -1,24 +1,20 @@
-"""The whole economy in one object, and the registry of writers that turn it into vendor tables.
+"""The whole economy in one object, drawn in the order in which its parts read each other.
 
-A later vendor (CRSP, Compustat, TRACE, FISD) adds one module with one function of the economy and one entry in `TABLES`.
+A later vendor (CRSP, Compustat, TRACE, FISD) adds one module with one function of the economy, and one entry in the
+registry of `market`.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-
-import polars as pl
 
 from pipeline.simulation.bonds import BondPanel, simulate_bonds
 from pipeline.simulation.clock import Clock, make_clock
 from pipeline.simulation.firms import Firms, simulate_firms
 from pipeline.simulation.issuance import Issues, simulate_issuance
 from pipeline.simulation.macro import MacroStates, simulate_macro
+from pipeline.simulation.rates import Rates, published_rates
 from pipeline.simulation.sizes import MarketSize
 from pipeline.simulation.stock_factors import StockFactors, stock_factors
-
-Tables = Mapping[str, pl.DataFrame]
-TableWriter = Callable[["Economy"], Tables]
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,8 @@ class Economy:
         Macro states and true bond factors.
     firms : Firms
         Fundamentals, stocks and credit.
+    rates : Rates
+        Published yields.
     stocks : StockFactors
         Market return and sorted portfolios of the economy's stocks.
     issues : Issues
@@ -49,6 +47,7 @@ class Economy:
     seed: int
     clock: Clock
     states: MacroStates
+    rates: Rates
     firms: Firms
     stocks: StockFactors
     issues: Issues
@@ -80,6 +79,7 @@ def simulate_economy(size: MarketSize, seed: int, end: date) -> Economy:
         seed=seed,
         clock=clock,
         states=states,
+        rates=published_rates(clock, states, seed),
         firms=firms,
         stocks=stock_factors(clock, firms, states, seed),
         issues=issues,

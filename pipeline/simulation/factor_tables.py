@@ -1,4 +1,4 @@
-"""Published factor files of the simulated market: Ken French's, the q factors, liquidity, the intermediary factors.
+"""Published factor files of the simulated market: Ken French's, q, liquidity, intermediary, HML devil.
 
 Returns come from the economy's own stocks (`stock_factors`), rounded as the files are; the non-traded series are made
 from macro states.
@@ -72,7 +72,7 @@ def _daily_factors(economy: Economy) -> pl.DataFrame:
 
 
 def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
-    """The q factors (percent), Pastor and Stambaugh's liquidity, He, Kelly and Manela's intermediary factors (decimals).
+    """Factors of other authors: q (percent), liquidity, intermediary capital and HML devil (decimals).
 
     Parameters
     ----------
@@ -82,14 +82,15 @@ def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     Returns
     -------
     Mapping of str to DataFrame
-        `factors/<published stem>`: date and the published columns; the first two years of the traded liquidity factor are
-        -99.
+        `factors/<published stem>`: date and the published columns; the traded liquidity factor is -99 in its first two
+        years.
     """
     rng = stream(economy.seed, "other factors")
     clock, states, stocks = economy.clock, economy.states, economy.stocks
     market = stocks.market - states.rf
     q = {"R_F": states.rf, "R_MKT": market} | {f"R_{k.upper()}": stocks.monthly[k] for k in ("me", "ia", "roe", "eg")}
-    innovation = -0.03 * np.diff(np.log(states.vix), prepend=np.log(states.vix[0])) + 0.04 * rng.standard_normal(clock.n)
+    vix_change = np.diff(np.log(states.vix), prepend=np.log(states.vix[0]))
+    innovation = -0.03 * vix_change + 0.04 * rng.standard_normal(clock.n)
     traded = 0.004 + 0.3 * innovation + 0.03 * rng.standard_normal(clock.n)
     traded[:24] = LIQUIDITY_MISSING
     liquidity = {
@@ -113,5 +114,6 @@ def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     return {
         "factors/q5_factors_monthly": frame(q, 100, 4, FIRST_Q_MONTH),
         "factors/liq_data": frame(liquidity, 1, 8, 1),
+        "factors/hml_devil": frame({"hml_devil": stocks.monthly["hml_devil"]}, 1, 6, 1),
         "factors/He_Kelly_Manela_Factors_monthly": frame(intermediary, 1, 4, 1),
     }

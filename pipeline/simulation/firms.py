@@ -160,16 +160,19 @@ def _reported(clock: Clock, scale: Array, states: MacroStates, rng: np.random.Ge
 def _stocks(
     clock: Clock, book: Array, states: MacroStates, shocks: Array, scale: Array, rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Stock returns with loadings that follow last month's size and book-to-market ranks, and what they leave behind."""
+    """Stock returns with loadings on last month's size and book-to-market ranks, and what they leave behind."""
     shape = book.shape
     factors = STOCK_FACTOR_MEAN + STOCK_FACTOR_SD * rng.standard_normal((clock.n, 3))
     lagged_vol = np.concatenate([states.vix[:1], states.vix[:-1]]) / 100 / np.sqrt(12)
     factors[:, 0] += lagged_vol * states.market_shock + 0.004 * (lagged_vol - lagged_vol.mean()) / lagged_vol.std()
-    tilt, own_sd = 0.2 * rng.standard_normal(shape[1]), 0.05 + 0.05 * rng.random(shape[1])
+    tilt = 0.2 * rng.standard_normal((shape[1],))
+    own_sd = 0.05 + 0.05 * rng.random(shape[1])
     yearly_yield = np.where(rng.random(shape[1]) < 0.7, 0.01 + 0.03 * rng.random(shape[1]), 0.0)
     dividend = (np.indices(shape).sum(axis=0) % 3 == 0) * yearly_yield / 4
     norm = np.log(np.abs(book)) + 0.8 + 0.5 * rng.standard_normal(shape[1])
-    ret, log_cap, betas = np.zeros(shape), np.empty(shape), np.empty((*shape, 3))
+    ret: Array = np.zeros(shape)
+    log_cap: Array = np.empty(shape)
+    betas: Array = np.empty((*shape, 3))
     log_cap[0] = norm[0]
     betas[0] = _loadings(log_cap[0], book[0], tilt)
     for t in range(1, clock.n):
@@ -185,7 +188,7 @@ def _stocks(
 
 
 def _loadings(log_cap: Array, book: Array, tilt: Array) -> Array:
-    """Loadings on market, size and value, shape (I, 3), from cross-sectional ranks."""
+    """Return loadings on market, size and value, shape (I, 3), from cross-sectional ranks."""
     value = centred_ranks(np.log(np.abs(book)) - log_cap)
     return np.column_stack([1.0 + tilt + 0.2 * value, -1.3 * centred_ranks(log_cap), 1.3 * value])
 

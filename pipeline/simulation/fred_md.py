@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from pipeline.simulation.economy import Economy
-from pipeline.simulation.macro_tables import monthly_rates
 from pipeline.simulation.paths import Array, ar1, stream
 
 REPLACED, REPLACEMENT = "VXOCLSx", "VIXCLSx"
@@ -67,17 +66,19 @@ class Series:
     revised: float = 0.0
 
 
-def _trend(name: str, start: float, drift: float, noise: float, activity: float, **more: float) -> Series:
+def _trend(
+    name: str, start: float, drift: float, noise: float, activity: float, lag: int = 1, digits: int = 3
+) -> Series:
     return Series(
         name=name, tcode=5, process="trend", start=start, drift=drift, noise=noise, activity=activity,
-        **{"revised": 0.002} | more,
+        lag=lag, digits=digits, revised=0.002,
     )  # fmt: skip
 
 
-def _price(name: str, start: float, drift: float, noise: float, prices: float, **more: float) -> Series:
+def _price(name: str, start: float, drift: float, noise: float, prices: float, lag: int = 1, digits: int = 3) -> Series:
     return Series(
         name=name, tcode=6, process="trend", start=start, drift=drift, noise=noise, prices=prices,
-        **{"revised": 0.0004} | more,
+        lag=lag, digits=digits, revised=0.0004,
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ SERIES: tuple[Series, ...] = (
     _rate("BAA"),
     _rate("T10YFFM", tcode=1),
     _price("WPSFD49207", 150.0, 0.002, 0.004, 0.003),
-    _price("OILPRICEx", 45.0, 0.003, 0.06, 0.02, digits=2, revised=0.0),
+    _price("OILPRICEx", 45.0, 0.003, 0.06, 0.02, digits=2),
     _price("PCEPI", 85.0, 0.0018, 0.0008, 0.0018),
 )
 """Series in the order in which sizes take them: the first twelve hold every code, every lag and the replaced series."""
@@ -168,9 +169,7 @@ def _volatility_path(series: Series, economy: Economy, own: Array) -> Array:
 
 
 def _rate_path(series: Series, economy: Economy, own: Array) -> Array:
-    rates = monthly_rates(economy)
-    rates["T10YFFM"] = rates["GS10"] - rates["FEDFUNDS"]
-    return rates[series.name]
+    return economy.rates.monthly[series.name]
 
 
 PROCESSES: dict[str, Callable[[Series, Economy, Array], Array]] = {

@@ -57,7 +57,9 @@ def bond_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
         "Sector_Level_1": np.full(len(bond), "Corporate"),
         "Sector_Level_2": np.array([pair[0] for pair in SECTORS])[sector],
         "Sector_Level_3": np.array([pair[1] for pair in SECTORS])[sector],
-        "Sector_Level_4": np.array([f"{name} - {part}" for _, name in SECTORS for part in "AB"])[2 * sector + issuer % 2],
+        "Sector_Level_4": np.array([f"{name} - {part}" for _, name in SECTORS for part in "AB"])[
+            2 * sector + issuer % 2
+        ],
         "Country": np.where(issuer % 25 == 0, "CA", "US"),
     }
     frame = pl.DataFrame(texts).with_columns(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.bond_math import price
 from pipeline.simulation.clock import Clock
 from pipeline.simulation.curve import zero_yields
 from pipeline.simulation.firms import Firms
@@ -17,6 +18,7 @@ from pipeline.simulation.paths import Array, stream
 from pipeline.simulation.sizes import MarketSize
 
 TENORS = np.array([3, 5, 7, 10, 20, 30])
+ZERO_COUPON = 0.004
 TENOR_SHARES = np.array([0.03, 0.14, 0.14, 0.40, 0.07, 0.22])
 
 
@@ -86,7 +88,7 @@ def simulate_issuance(clock: Clock, size: MarketSize, firms: Firms, states: Macr
     n, seasoned = size.bonds, round(0.88 * size.alive)
     later = np.linspace(clock.first_snapshot + 1, clock.n, n - seasoned, endpoint=False).astype(np.intp)
     entry = np.concatenate([np.full(seasoned, clock.first_snapshot), later])
-    weight = firms.debt[clock.first_snapshot, : size.issuers] ** 0.6
+    weight = firms.debt[clock.first_snapshot, : size.issuers] ** 0.35
     issuer = rng.choice(size.issuers, size=n, p=weight / weight.sum())
     tenor = rng.choice(TENORS, size=n, p=TENOR_SHARES)
     age = np.where(np.arange(n) < seasoned, np.floor(rng.random(n) * (12 * tenor - 18)), 0).astype(np.intp)
@@ -94,11 +96,9 @@ def simulate_issuance(clock: Clock, size: MarketSize, firms: Firms, states: Macr
     day = np.where(rng.random(n) < 0.5, 0, 14)
     maturity = (issue_month + 12 * tenor).astype("datetime64[D]") + day
     years = (maturity - clock.month_ends[entry]).astype(float) / 365.25
-    issue_index = np.maximum(entry - age, 0)
-    curve = zero_yields(states.level[issue_index], states.slope[issue_index], states.curvature[issue_index], tenor)
-    spread = 1.2 * np.exp(0.19 * (firms.rating[issue_index, issuer] - 8)) + 0.2 * rng.standard_normal(n)
-    coupon = np.clip(np.round(8 * (curve + spread)) / 8, 0.5, 14.0)
-    coupon[rng.random(n) < 0.004] = 0.0
+    at_issue = _yields(np.maximum(entry - age, 0), tenor.astype(float), issuer, firms, states)
+    coupon = np.clip(np.round(8 * (at_issue + 0.2 * rng.standard_normal(n))) / 8, 0.5, 14.0)
+    coupon[rng.random(n) < ZERO_COUPON] = 0.0
     cusips = _cusips(issuer, firms.codes)
     foreign = rng.random(n) < 0.012
     numbers = rng.choice(900_000_000, size=n, replace=False) + 10_000_000
@@ -109,13 +109,21 @@ def simulate_issuance(clock: Clock, size: MarketSize, firms: Firms, states: Macr
         years=years,
         coupon=coupon,
         par=np.round(np.exp(rng.normal(np.log(600.0), 0.55, n)) / 50).clip(5) * 50_000.0,
-        price=np.round(100 + np.where(age > 0, 4.0, 0.4) * rng.standard_normal(n), 3),
+        price=np.round(price(coupon, years, _yields(entry, years, issuer, firms, states)).clip(30, 160), 3),
         cusips=cusips,
         isins=[
             foreign_isin(number) if abroad else domestic_isin(nine)
             for nine, abroad, number in zip(cusips, foreign.tolist(), numbers.tolist(), strict=True)
         ],
     )
+
+
+def _yields(
+    month: NDArray[np.intp], years: Array, issuer: NDArray[np.intp], firms: Firms, states: MacroStates
+) -> Array:
+    """Return yields in percent of bonds of the given issuers, by the curve and the rating of each one's month."""
+    curve = zero_yields(states.level[month], states.slope[month], states.curvature[month], years)
+    return curve + 1.2 * np.exp(0.19 * (firms.rating[month, issuer] - 8))
 
 
 def _cusips(issuer: NDArray[np.intp], codes: list[str]) -> list[str]:

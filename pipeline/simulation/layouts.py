@@ -117,7 +117,11 @@ def _yfinance(table: str, frame: pl.DataFrame) -> str:
     """Three header lines: fields, ticker, the word Date."""
     stem = table.split("/")[1]
     fields = frame.columns[1:]
-    head = ["Price," + ",".join(fields), "Ticker" + f",{TICKERS.get(stem, stem)}" * len(fields), "Date" + "," * len(fields)]
+    head = [
+        "Price," + ",".join(fields),
+        "Ticker" + f",{TICKERS.get(stem, stem)}" * len(fields),
+        "Date" + "," * len(fields),
+    ]
     return "\n".join(head) + "\n" + frame.write_csv(include_header=False)
 
 
@@ -217,5 +221,3 @@ LAYOUTS: dict[str, tuple[str, Callable[[str, pl.DataFrame], str]]] = {
     "goyal_welch/": (".csv", _predictors),
 }
 """Suffix and layout of a table, by the beginning of its name; the longest beginning wins."""
-
-

@@ -7,13 +7,10 @@ what gives macro series their information about bond returns. Vendor tables made
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.simulation.clock import Clock
 from pipeline.simulation.curve import par_yield, zero_yields
-from pipeline.simulation.paths import ar1, stream
-
-Array = NDArray[np.float64]
+from pipeline.simulation.paths import Array, ar1, stream
 
 FACTORS = ("factor_1", "factor_2", "factor_3")
 FACTOR_MEAN = np.array([0.0012, 0.0012, 0.0010])
@@ -73,8 +70,8 @@ class MacroStates:
 def simulate_macro(clock: Clock, seed: int) -> MacroStates:
     """Draw the states of the economy.
 
-    The factors' shocks are standardised over the months in which bonds earn returns (mean zero, identity covariance), so
-    that the signal in bond returns is the same for every seed.
+    The factors' shocks are standardised over the months in which bonds earn returns (mean zero, identity
+    covariance), so that the signal in bond returns is the same for every seed.
 
     Parameters
     ----------

@@ -9,45 +9,9 @@ import numpy as np
 import polars as pl
 
 from pipeline.simulation.economy import Economy
-from pipeline.simulation.paths import Array, bridge, daily_returns, month_means, stream
-
-TENORS = {
-    "DGS1MO": 1 / 12, "DGS3MO": 0.25, "DGS6MO": 0.5, "DGS1": 1.0, "DGS2": 2.0, "DGS3": 3.0, "DGS5": 5.0, "DGS7": 7.0,
-    "DGS10": 10.0, "DGS20": 20.0, "DGS30": 30.0,
-}  # fmt: skip
-"""Constant-maturity series and their maturities in years."""
-
-YIELD_DAILY_SD = 0.05
-"""Percentage points."""
+from pipeline.simulation.paths import Array, bridge, daily_returns, stream
 
 LQD_DURATION = 8.2
-
-
-def constant_maturity_yields(economy: Economy) -> dict[str, Array]:
-    """Daily par yields in percent by series name, shape (D,), month ends on the curve; two decimals as published."""
-    rng = stream(economy.seed, "daily yields")
-    sd = np.full(economy.clock.n, YIELD_DAILY_SD)
-    paths = {name: bridge(economy.states.par(years), economy.clock, sd, rng) for name, years in TENORS.items()}
-    return {name: np.round(np.maximum(path, 0.01), 2) for name, path in paths.items()}
-
-
-def monthly_rates(economy: Economy) -> dict[str, Array]:
-    """Monthly averages in percent, shape (T,): the Treasury and corporate yields that FRED publishes by month."""
-    rng = stream(economy.seed, "monthly rates")
-    daily = constant_maturity_yields(economy)
-    credit = economy.states.credit
-    gs10 = month_means(daily["DGS10"], economy.clock)
-    rates = {
-        "GS1": month_means(daily["DGS1"], economy.clock),
-        "GS5": month_means(daily["DGS5"], economy.clock),
-        "GS10": gs10,
-        "TB3MS": np.maximum(month_means(daily["DGS3MO"], economy.clock) - 0.05, 0.01),
-        "TB6MS": np.maximum(month_means(daily["DGS6MO"], economy.clock) - 0.07, 0.01),
-        "FEDFUNDS": np.maximum(month_means(daily["DGS1MO"], economy.clock) + 0.1, 0.05),
-        "AAA": gs10 + 1.0 * np.exp(0.25 * credit + 0.05 * rng.standard_normal(economy.clock.n)),
-        "BAA": gs10 + 2.0 * np.exp(0.30 * credit + 0.05 * rng.standard_normal(economy.clock.n)),
-    }
-    return {name: np.round(values, 2) for name, values in rates.items()}
 
 
 def fred_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
@@ -72,19 +36,18 @@ def fred_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
         f"fred/{name}": weekdays.join(
             sessions.with_columns(pl.Series(name, path)), on="observation_date", how="left", maintain_order="left"
         )
-        for name, path in constant_maturity_yields(economy).items()
+        for name, path in economy.rates.daily.items()
     }
-    rates = monthly_rates(economy)
     for name in ("GS10", "TB3MS", "BAA", "AAA"):
-        tables[f"fred/{name}"] = pl.DataFrame({"observation_date": clock.dates, name: rates[name]})
+        tables[f"fred/{name}"] = pl.DataFrame({"observation_date": clock.dates, name: economy.rates.monthly[name]})
     return tables
 
 
 def price_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     """Daily VIX, LQD and SPY.
 
-    LQD's monthly return is carry, less its duration times the change of the ten-year yield, plus the true credit factor;
-    SPY's is the market return of the economy.
+    LQD's monthly return is carry, less its duration times the change of the ten-year yield, plus the true credit
+    factor; SPY's is the market return of the economy.
 
     Parameters
     ----------
@@ -108,7 +71,8 @@ def price_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     return {
         "prices/VIX": _price_frame(clock.sessions, vix, vix, np.zeros(len(vix)), 0.03, rng),
         "prices/LQD": _price_frame(
-            clock.sessions, 40 * np.cumprod(1 + lqd), 100 * np.cumprod(1 + lqd_price), np.full(len(vix), 2e6), 0.002, rng
+            clock.sessions, 40 * np.cumprod(1 + lqd), 100 * np.cumprod(1 + lqd_price),
+            np.full(len(vix), 2e6), 0.002, rng,
         ),
         "prices/SPY": _price_frame(
             clock.sessions, 30 * np.cumprod(1 + stocks.market_daily), 45 * np.cumprod(1 + stocks.market_ex_daily),
@@ -137,7 +101,7 @@ def _price_frame(
 
 
 def treasury_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
-    """Zero-coupon curve on the last trading day of each month, `treasury/zero_yields`: Date, SVENY01 .. SVENY30, percent.
+    """Zero-coupon curve on the last trading day of each month.
 
     Parameters
     ----------
@@ -147,6 +111,7 @@ def treasury_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     Returns
     -------
     Mapping of str to DataFrame
+        `treasury/zero_yields`: Date, SVENY01 .. SVENY30, percent, continuously compounded.
     """
     years = np.arange(1.0, 31.0)
     zeros = np.round(economy.states.zeros(years), 4)
@@ -186,7 +151,7 @@ def crsp_index_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
 
 
 def goyal_welch_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
-    """The monthly predictors sheet, `goyal_welch/PredictorData`.
+    """Goyal and Welch's monthly predictors, `goyal_welch/PredictorData`.
 
     Parameters
     ----------
@@ -196,11 +161,11 @@ def goyal_welch_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     Returns
     -------
     Mapping of str to DataFrame
-        date and the published columns, rates as decimals; `csp` is null, as it has long ended, and the first months lack
-        what needs twelve months.
+        date and the published columns, rates as decimals; `csp` is null, as it has long ended, and the first months
+        lack what needs twelve months.
     """
     clock, states, stocks, firms = economy.clock, economy.states, economy.stocks, economy.firms
-    rates = {name: values / 100 for name, values in monthly_rates(economy).items()}
+    rates = {name: values / 100 for name, values in economy.rates.monthly.items()}
     listed = ~firms.private
     level = 300 * np.cumprod(1 + stocks.market_ex)
     start = np.concatenate([[300.0], level[:-1]])

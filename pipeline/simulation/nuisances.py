@@ -7,7 +7,7 @@ registry; the index keeps what is published, so the true betas are functions of 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from pipeline.simulation.paths import Array
 
 SENTINEL = -99.99
 
@@ -102,5 +102,5 @@ def show_missing(name: str, values: Array, rng: np.random.Generator) -> Array:
 
 
 def _share(issuer: NDArray[np.intp], position: int) -> Array:
-    """A number in [0, 1) that is fixed by issuer and column: a Weyl sequence, even over issuers."""
+    """Return a number in [0, 1) that is fixed by issuer and column: a Weyl sequence, even over issuers."""
     return (issuer * 0.6180339887498949 + position * 0.3819660112501051) % 1.0

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from pipeline.simulation.clock import Clock
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

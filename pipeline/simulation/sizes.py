@@ -52,7 +52,7 @@ class MarketSize:
     def __post_init__(self) -> None:
         """Refuse dimensions that no market can have."""
         if self.months < 24 or self.lead < 24:
-            raise ValueError(f"size {self.name}: months and lead must be at least 24, got {self.months} and {self.lead}")
+            raise ValueError(f"size {self.name}: at least 24 months and lead, got {self.months} and {self.lead}")
         if not 0 < self.alive <= self.bonds:
             raise ValueError(f"size {self.name}: alive must lie in 1..bonds, got {self.alive} of {self.bonds}")
         if not 1 <= self.sectors <= 18:
@@ -73,7 +73,7 @@ SIZES: dict[str, MarketSize] = {
             sectors=14, series=40, vintages=4,
         ),
         MarketSize(
-            name="notebook", months=195, lead=120, bonds=17_000, alive=3_690, issuers=2_600, other_firms=400,
+            name="notebook", months=195, lead=120, bonds=17_000, alive=3_700, issuers=2_600, other_firms=400,
             sectors=18, series=40, vintages=4,
         ),
     )

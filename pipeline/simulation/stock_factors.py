@@ -29,7 +29,7 @@ class StockFactors:
     total_value : ndarray
         Market equity of all listed stocks at month end, thousands.
     monthly : dict of str to ndarray
-        smb, hml, smb_5, rmw, cma, wml, and me, ia, roe, eg of the q model.
+        smb, hml, smb_5, rmw, cma, wml; hml_devil, value on current prices; me, ia, roe, eg of the q model.
     market_daily, market_ex_daily : ndarray, shape (D,)
         Daily market returns that compound to the monthly ones.
     """
@@ -101,6 +101,7 @@ def _sorted_portfolios(clock: Clock, firms: Firms, listed: NDArray[np.bool_]) ->
     earnings = long_short(income / np.abs(book), cap, ret, every)
     expected = long_short(ebit / np.abs(assets) + 0.1 * np.nan_to_num(momentum), cap, ret, every)
     return {
+        "hml_devil": long_short(book / cap, cap, ret, every)[0],
         "smb": value[1],
         "hml": value[0],
         "smb_5": (value[1] + profit[1] + invest[1]) / 3,

@@ -65,6 +65,20 @@ def test_a_range_equals_its_months_one_by_one(market, build):
     )
 
 
+def test_a_month_of_one_bond_gets_the_same_bits_alone_and_in_a_range(market, build):
+    isins = sorted(market["index_snapshot"]["isin"].unique())
+    months = month_range(date(2014, 9, 1), date(2014, 12, 1))
+    lone = {
+        **market,
+        "index_snapshot": market["index_snapshot"].filter(
+            (pl.col("month") != months[-1]) | (pl.col("isin") == isins[0])
+        ),
+    }
+    alone = build(lone, months[-1:])
+    assert alone.height == 1
+    assert_frame_equal(build(lone, months).filter(pl.col("month") == months[-1]), alone, check_exact=True)
+
+
 def _perturbed_after(market, month):
     """Every table with the rows after the month scrambled."""
     rng = np.random.default_rng(1)

@@ -16,7 +16,7 @@ def _changed(frame: pl.DataFrame, after: date) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def keeps_promise() -> Callable[[Build, Mapping[str, pl.DataFrame], Sequence[date]], None]:
+def check_promise() -> Callable[[Build, Mapping[str, pl.DataFrame], Sequence[date]], None]:
     """Each month's block is the same, bit for bit, in a range, alone, and whatever the later rows say."""
 
     def check(build: Build, frames: Mapping[str, pl.DataFrame], months: Sequence[date]) -> None:

@@ -133,9 +133,9 @@ def test_a_month_after_the_newest_vintage_or_before_the_first_value_has_no_rows(
     assert fred_md(vintages, [date(2010, 3, 1)])["series"].to_list() == ["INDPRO", "NEVER SEEN"]
 
 
-def test_keeps_the_promise(vintages: dict[str, pl.DataFrame], keeps_promise) -> None:
+def test_keeps_the_promise(vintages: dict[str, pl.DataFrame], check_promise) -> None:
     months = [date(2009, 1, 1), date(2010, 3, 1), date(2011, 6, 1), date(2011, 7, 1), date(2012, 12, 1)]
-    keeps_promise(fred_md, vintages, months)
+    check_promise(fred_md, vintages, months)
 
 
 def test_the_registry_and_the_unknown() -> None:
@@ -151,12 +151,14 @@ def test_the_registry_and_the_unknown() -> None:
 
 def test_bad_vintages_are_refused(vintages: dict[str, pl.DataFrame]) -> None:
     frame = vintages["2012-12"]
+    first_row = frame.filter((pl.col("series") == "CPIAUCSL") & (pl.col("month") == MONTHS[0]))
+    repeated = {"2012-12": pl.concat([frame, first_row])}
     with pytest.raises(ValueError, match=r"2012-12: 2 rows repeat a month, first CPIAUCSL in 2010-01"):
-        row = frame.filter((pl.col("series") == "CPIAUCSL") & (pl.col("month") == MONTHS[0]))
-        fred_md({"2012-12": pl.concat([frame, row])}, [date(2012, 1, 1)])
+        fred_md(repeated, [date(2012, 1, 1)])
+    code = pl.when(pl.col("series") == "HWI").then(9).otherwise("tcode").cast(pl.Int8)
+    miscoded = {"2012-12": frame.with_columns(tcode=code)}
     with pytest.raises(ValueError, match="no code 1 to 7 for HWI"):
-        code = pl.when(pl.col("series") == "HWI").then(9).otherwise("tcode").cast(pl.Int8)
-        fred_md({"2012-12": frame.with_columns(tcode=code)}, [date(2012, 1, 1)])
+        fred_md(miscoded, [date(2012, 1, 1)])
 
 
 def test_a_lag_counts_months_not_rows() -> None:

@@ -63,8 +63,8 @@ def test_absent_tables_leave_nulls_and_every_month_its_row() -> None:
     assert out.drop("month").null_count().sum_horizontal().item() == len(MONTHS) * (len(out.columns) - 1)
 
 
-def test_monthly_factors_keep_the_promise(tables: dict[str, pl.DataFrame], keeps_promise) -> None:
-    keeps_promise(french_factors, tables, [MONTHS[0], MONTHS[7], date(2020, 6, 1), date(2020, 7, 1)])
+def test_monthly_factors_keep_the_promise(tables: dict[str, pl.DataFrame], check_promise) -> None:
+    check_promise(french_factors, tables, [MONTHS[0], MONTHS[7], date(2020, 6, 1), date(2020, 7, 1)])
 
 
 def test_two_rows_of_one_month_are_refused(tables: dict[str, pl.DataFrame]) -> None:
@@ -73,13 +73,15 @@ def test_two_rows_of_one_month_are_refused(tables: dict[str, pl.DataFrame]) -> N
         french_factors({"french.momentum": twice}, MONTHS)
 
 
-def test_daily_factors(daily, keeps_promise) -> None:
+def test_daily_factors(daily, check_promise) -> None:
     staged = daily(date(2019, 1, 1), date(2019, 4, 30), 1, "mkt_rf", "smb", "hml", "rf")
     tables = {"french.factors_3_daily": staged}
     out = french_factors_daily(tables, [date(2019, 2, 1), date(2019, 3, 1), date(2025, 1, 1)])
     expected = staged.filter(pl.col("month").is_in([date(2019, 2, 1), date(2019, 3, 1)]))
     assert out["date"].to_list() == expected["date"].to_list()
     assert out["hml"].to_list() == [v / 100 for v in expected["hml"]]
+    one_day = {"french.factors_3_daily": expected[3:4]}
+    assert french_factors_daily(one_day, [date(2019, 2, 1)]).equals(out[3:4])
     assert out.columns == ["month", "date", "mkt_rf", "smb", "hml", "rf"]
     assert french_factors_daily({}, [date(2019, 2, 1)]).shape == (0, 6)
-    keeps_promise(french_factors_daily, tables, [date(2019, 1, 1), date(2019, 3, 1)])
+    check_promise(french_factors_daily, tables, [date(2019, 1, 1), date(2019, 3, 1)])

@@ -107,13 +107,13 @@ def test_a_tenor_not_quoted_on_the_last_day_is_null(par_yields) -> None:
     assert out["y_20y"].null_count() == 0
 
 
-def test_keeps_the_promise(par_yields, zero_yields, keeps_promise) -> None:
-    frames = {**{t: f for t, f in par_yields.items()}, "zero": zero_yields}
+def test_keeps_the_promise(par_yields, zero_yields, check_promise) -> None:
+    frames = {**par_yields, "zero": zero_yields}
 
     def build(f, months):
         return treasury_curve({t: f[t] for t in TREASURY_SERIES}, f["zero"], months)
 
-    keeps_promise(build, frames, [MONTHS[0], MONTHS[1], MONTHS[12], MONTHS[-1]])
+    check_promise(build, frames, [MONTHS[0], MONTHS[1], MONTHS[12], MONTHS[-1]])
 
 
 def test_an_unknown_tenor_is_refused(par_yields) -> None:

@@ -32,7 +32,7 @@ def test_vix_innovation_agrees_with_a_loop_over_months(vix: pl.DataFrame) -> Non
     out = vix_innovation(vix, MONTHS, VixInnovationSettings())
     assert out["month"].to_list() == MONTHS
     for t, row in enumerate(out.iter_rows(named=True)):
-        known = [s for s in range(max(1, t - 60), t)]
+        known = list(range(max(1, t - 60), t))
         assert row["vix"] == level.iloc[t]
         assert row["n_obs"] == len(known)
         if len(known) < 36:
@@ -46,10 +46,10 @@ def test_vix_innovation_agrees_with_a_loop_over_months(vix: pl.DataFrame) -> Non
         assert row["vix_innovation"] == pytest.approx(level.iloc[t] - forecast, abs=1e-10)
 
 
-def test_vix_keeps_the_promise(vix: pl.DataFrame, keeps_promise) -> None:
+def test_vix_keeps_the_promise(vix: pl.DataFrame, check_promise) -> None:
     gone = vix.filter(pl.col("month") != date(2004, 3, 1))
     months = [date(2003, 1, 1), date(2003, 2, 1), date(2004, 3, 1), date(2004, 4, 1), date(2007, 12, 1)]
-    keeps_promise(lambda f, m: vix_innovation(f["vix"], m, VixInnovationSettings()), {"vix": gone}, months)
+    check_promise(lambda f, m: vix_innovation(f["vix"], m, VixInnovationSettings()), {"vix": gone}, months)
 
 
 def test_a_month_without_quotes_is_a_row_of_nulls(vix: pl.DataFrame) -> None:
@@ -98,9 +98,9 @@ def test_bond_market_factor_agrees_with_a_loop_over_months(market: dict[str, pl.
         assert row["bond_market_factor"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_bond_market_factor_keeps_the_promise(market: dict[str, pl.DataFrame], keeps_promise) -> None:
+def test_bond_market_factor_keeps_the_promise(market: dict[str, pl.DataFrame], check_promise) -> None:
     months = [date(2000, 9, 1), date(2000, 10, 1), date(2004, 5, 1), date(2004, 6, 1), date(2007, 12, 1)]
-    keeps_promise(lambda f, m: bond_market_factor(f["lqd"], f["treasury"], m, BondMarketSettings()), market, months)
+    check_promise(lambda f, m: bond_market_factor(f["lqd"], f["treasury"], m, BondMarketSettings()), market, months)
 
 
 def test_a_constructed_residual_is_found() -> None:

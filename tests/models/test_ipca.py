@@ -229,6 +229,19 @@ def test_an_instrument_that_is_always_zero_gets_a_zero_row(market):
     np.testing.assert_allclose(warm.loadings, result.loadings, atol=1e-12)
 
 
+def test_an_instrument_seen_in_one_month_is_left_out(market):
+    """Its row of Gamma has K unknowns and one equation; asked for all the same, the flat loss is recorded."""
+    once = pl.when(pl.col("month") == market.months[40]).then("c0_r").otherwise(0.0)
+    rare = market.panel.with_columns((once * pl.col("c1_r")).alias("rare_r"))
+    names = ["rare_r", *market.instruments]
+    statistics = SufficientStatistics.from_frame(managed_portfolios(rare, names, market.months), names)
+    left_out, asked_for = IPCA(2).fit(statistics), IPCA(2, instrument_months=1, max_iterations=20).fit(statistics)
+    assert left_out.converged
+    assert (left_out.gamma[0] == 0.0).all()
+    np.testing.assert_allclose(left_out.gamma[1:], IPCA(2).fit(market.statistics()).gamma, atol=1e-9)
+    assert not asked_for.converged
+
+
 def test_twin_instruments_share_their_weight(market):
     twin = market.panel.with_columns(pl.col("c0_r").alias("twin_r"))
     names = ["twin_r", *market.instruments]
@@ -264,6 +277,19 @@ def test_as_many_factors_as_instruments_fit_every_month_by_least_squares(market)
     assert result.loss == pytest.approx(slow, rel=1e-10)
 
 
+def test_loadings_that_are_zero_for_a_whole_month_are_an_error(market):
+    month = market.months[4]
+    flat = market.panel.with_columns(pl.when(pl.col("month") == month).then(0.0).otherwise("c0_r").alias("c0_r"))
+    frame = managed_portfolios(flat, market.instruments, market.months)
+    statistics = SufficientStatistics.from_frame(frame, market.instruments)
+    arrays, text = IPCA(1).fit(statistics).to_arrays()
+    only_c0 = IPCAResult.from_arrays({**arrays, "gamma": np.eye(7)[:, :1]}, text)
+    with pytest.raises(ValueError, match="Gamma'W Gamma is singular in a month of 1990-01-01 to 1996-12-01"):
+        IPCA(1).fit(statistics, start=only_c0)
+    with pytest.raises(ValueError, match="singular in a month of 1990-05-01 to 1990-05-01"):
+        only_c0.realised_factors(statistics.take(slice(4, 5)))
+
+
 def test_several_starts_find_the_lower_minimum(make_market):
     """Five factors and an intercept on seven instruments of a three-factor market: a loss with two minima."""
     statistics = make_market(n_months=40, n_assets=40, alpha=0.05, seed=4).statistics()
@@ -287,6 +313,8 @@ def test_what_cannot_be_estimated_is_refused(market):
         IPCA(0)
     with pytest.raises(ValueError, match="must be positive"):
         IPCA(1, max_iterations=0)
+    with pytest.raises(ValueError, match="7 independent instruments cannot span 8 factors"):
+        IPCA(8).fit(statistics)
     with pytest.raises(ValueError, match="3 months determine 3 factors"):
         IPCA(3).fit(statistics.through(market.months[2]))
     with pytest.raises(ValueError, match="other instruments, factors or intercept"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -136,6 +137,22 @@ def test_a_month_without_assets_is_a_row_and_keeps_the_estimate(market, settings
     np.testing.assert_allclose(empty["gamma"], before["gamma"], atol=1e-9)
     assert after["n_months"] == 71
     assert after["oos_sst"] is not None
+
+
+def test_an_instrument_that_appears_late_is_picked_up(market, settings):
+    """Until it has been seen in 12 months its row of Gamma is zero; afterwards warm and cold estimations agree."""
+    settings = replace(settings, instrument_months=12)
+    missing = pl.col("month") < market.months[60]
+    late = market.panel.with_columns(pl.when(missing).then(0.0).otherwise("c1_r").alias("c1_r"))
+    frame = managed_portfolios(late, market.instruments, market.months)
+    statistics = SufficientStatistics.from_frame(frame, market.instruments)
+    rows, state = run(statistics, market.months, settings)
+    assert rows["converged"][59:].all()
+    gammas = np.array(rows["gamma"][59:].to_list()).reshape(-1, 7, 3)
+    assert (gammas[:12, 1] == 0.0).all()
+    assert np.abs(gammas[12:, 1]).max(axis=1).min() > 1e-3
+    cold = IPCA(3, intercept=settings.intercept, starts=8, instrument_months=12).fit(statistics)
+    assert state.result.loss == pytest.approx(cold.loss, rel=1e-10)
 
 
 def test_broken_chains_are_refused(market, settings):

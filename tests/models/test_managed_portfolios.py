@@ -84,7 +84,7 @@ def test_bad_panels_are_refused(market):
         managed_portfolios(panel, ["beta_r"], [month])
     with pytest.raises(ValueError, match="lacks the columns"):
         managed_portfolios(panel.drop("ret_excess"), market.instruments, [month])
-    with pytest.raises(ValueError, match="sharing month and isin"):
+    with pytest.raises(ValueError, match="has 1 rows that repeat a month and isin, first 1990-01-01 XS"):
         managed_portfolios(pl.concat([panel, panel.head(1)]), market.instruments, [month])
     infinite = panel.with_columns(pl.lit(float("inf")).alias("ret_excess"))
     with pytest.raises(ValueError, match="NaN or infinite"):

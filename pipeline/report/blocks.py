@@ -1,0 +1,128 @@
+"""What a section of the page is made of: figures, tables and words, each knowing which frames it needs.
+
+Belongs here: the kinds of content and how a section is put together from its registry entry. Does not: which sections
+there are (``sections_*``) and the HTML (``page``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import altair as alt
+from markupsafe import Markup
+
+from pipeline.report.charts import to_svg
+from pipeline.report.numbers import Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Charts that belong together, under one caption; None stands for a chart without a value and is left out."""
+
+    charts: Sequence[alt.TopLevelMixin | None]
+    caption: str
+    columns: int = 1
+    kind: ClassVar[str] = "figure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table, already HTML."""
+
+    html: Markup
+    caption: str
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A paragraph."""
+
+    text: str
+    kind: ClassVar[str] = "words"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Names and values, a line each, under a heading."""
+
+    heading: str
+    pairs: Sequence[tuple[str, str]]
+    kind: ClassVar[str] = "pairs"
+
+
+Content = Figure | Table | Words | Pairs
+Build = Callable[[Numbers], Content | Sequence[Content]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Content that is built when its frames are there.
+
+    Attributes
+    ----------
+    build : callable
+        Makes the content.
+    needs : tuple of str
+        Frames without which it cannot.
+    either : tuple of str
+        Frames of which at least one must be there.
+    """
+
+    build: Build
+    needs: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
+
+    def lacking(self, numbers: Numbers) -> tuple[str, ...]:
+        """Return the frames that are absent and without which the block is not shown."""
+        lacking = tuple(name for name in self.needs if not numbers.data.has(name))
+        if self.either and not any(numbers.data.has(name) for name in self.either):
+            lacking += self.either
+        return lacking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section of the page: its heading, its place in links, what its numbers mean, its blocks."""
+
+    title: str
+    anchor: str
+    intro: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A section ready for the template: contents with their SVG texts, and the frames it had to do without."""
+
+    title: str
+    anchor: str
+    intro: str
+    contents: list[tuple[Content, list[Markup]]] = field(default_factory=list)
+    lacking: list[tuple[str, str]] = field(default_factory=list)
+
+
+def draw(section: Section, numbers: Numbers) -> Drawn:
+    """Build every block of a section that can be built, and name the frames that the others lack."""
+    drawn = Drawn(title=section.title, anchor=section.anchor, intro=section.intro)
+    lacking: dict[str, None] = {}
+    for block in section.blocks:
+        absent = block.lacking(numbers)
+        if absent:
+            lacking |= dict.fromkeys(absent)
+            continue
+        built = block.build(numbers)
+        for content in built if isinstance(built, Sequence) else (built,):
+            place = f"{section.anchor}-{len(drawn.contents)}"
+            drawn.contents.append((content, list(_svgs(content, place))))
+    drawn.lacking.extend((name, numbers.data.absent.get(name, "")) for name in lacking)
+    return drawn
+
+
+def _svgs(content: Content, place: str) -> Iterable[Markup]:
+    if isinstance(content, Figure):
+        for i, chart in enumerate(content.charts):
+            if chart is not None:
+                yield to_svg(chart, f"{place}-{i}")

@@ -1,0 +1,164 @@
+"""Building by manifest: what is refused, and in which words."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from assets.building import BrokenChain, InvalidRows, MissingExtracts, MonthlyAsset, Step, Workshop
+from assets.reads import Partitions, Rows
+from pipeline.panel.calendar import month_range
+from resources.home import Home
+from resources.lake import MissingPartitions
+
+FIRST, LAST = date(2020, 1, 1), date(2020, 6, 1)
+
+
+class Level(dy.Schema):
+    """A month and a level."""
+
+    month = dy.Date(primary_key=True)
+    level = dy.Float64(min=0.0)
+
+
+def _level(inputs, months, settings):
+    prices = inputs["prices"].filter(pl.col("month").is_in(months))
+    return prices.group_by("month").agg(level=pl.col("adj_close").last())
+
+
+def _sum(inputs, month, settings, previous):
+    now = inputs["level"].filter(pl.col("month") == month)["level"].sum()
+    before = previous.frame["level"][0] if previous else 0.0
+    return Step(pl.DataFrame({"month": [month], "level": [before + now]}))
+
+
+LEVEL = MonthlyAsset(
+    name="level",
+    group="g",
+    description="d",
+    schema=lambda settings: Level,
+    reads=lambda settings: {"prices": Rows(source="prices.VIX")},
+    compute=_level,
+)
+TOTAL = MonthlyAsset(
+    name="total",
+    group="g",
+    description="d",
+    schema=lambda settings: Level,
+    reads=lambda settings: {"level": Partitions(source="level")},
+    compute=_sum,
+    recursive=True,
+)
+MEAN = MonthlyAsset(
+    name="mean",
+    group="g",
+    description="d",
+    schema=lambda settings: Level,
+    reads=lambda settings: {"level": Partitions(source="level", lookback=2)},
+    compute=lambda inputs, months, settings: pl.DataFrame(
+        {"month": list(months), "level": [inputs["level"]["level"].mean()] * len(months)}
+    ),
+)
+
+
+def prices(folder, rows):
+    lines = ["Price,Adj Close,Close,High,Low,Open,Volume", "Ticker" + ",^VIX" * 6, "Date" + "," * 6]
+    lines += [f"{day},{value},{value},{value},{value},{value},0" for day, value in rows]
+    (folder / "extracts" / "prices").mkdir(parents=True, exist_ok=True)
+    (folder / "extracts" / "prices" / "VIX.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    prices(tmp_path, [(month.replace(day=28), 10.0 + i) for i, month in enumerate(month_range(FIRST, LAST))])
+    return tmp_path
+
+
+def workshop(folder, *assets):
+    return Workshop(assets or (LEVEL, TOTAL, MEAN), Home(folder))
+
+
+def statuses(shop, name, months, **options):
+    return [outcome.status for outcome in shop.build(name, months, **options)]
+
+
+def test_up_to_date_months_are_left_alone_and_rebuild_from_does_not(folder):
+    shop = workshop(folder)
+    months = month_range(FIRST, LAST)
+    assert statuses(shop, "level", months) == ["built"] * 6
+    assert statuses(shop, "level", months) == ["current"] * 6
+    rebuilt = statuses(shop, "level", months, rebuild_from=date(2020, 4, 1))
+    assert sorted(rebuilt) == ["built"] * 3 + ["current"] * 3
+
+
+def test_months_before_the_data_are_said_to_be(folder):
+    shop = workshop(folder)
+    assert statuses(shop, "level", month_range(date(2019, 11, 1), FIRST)) == ["before data"] * 2 + ["built"]
+    assert shop.home.lake.months("level") == [FIRST]
+
+
+def test_a_month_without_rows_is_an_empty_partition(folder):
+    shop = workshop(folder)
+    assert statuses(shop, "level", [date(2020, 7, 1)]) == ["built"]
+    assert shop.home.lake.read("level", date(2020, 7, 1)).height == 0
+
+
+def test_rebuild_from_cascades_through_a_recursive_asset(folder):
+    shop = workshop(folder)
+    months = month_range(FIRST, LAST)
+    statuses(shop, "level", months)
+    assert statuses(shop, "total", months) == ["built"] * 6
+    assert shop.home.lake.read("total", LAST)["level"][0] == sum(range(10, 16))
+    assert statuses(shop, "total", months, rebuild_from=date(2020, 5, 1)) == ["current"] * 4 + ["built"] * 2
+    prices(folder, [(month.replace(day=28), 10.0 + i + (i == 3)) for i, month in enumerate(months)])
+    shop = workshop(folder)
+    assert sorted(statuses(shop, "level", months)) == ["built"] + ["current"] * 5
+    assert statuses(shop, "total", months) == ["current"] * 3 + ["built"] * 3
+    assert shop.home.lake.read("total", LAST)["level"][0] == sum(range(10, 16)) + 1
+
+
+def test_a_missing_upstream_month_is_named(folder):
+    shop = workshop(folder)
+    statuses(shop, "level", [FIRST, LAST])
+    with pytest.raises(MissingPartitions, match=r"mean reads 2 month\(s\) of level .*: 2020-04, 2020-05"):
+        statuses(shop, "mean", [LAST])
+
+
+def test_a_missing_state_is_named(folder):
+    shop = workshop(folder)
+    statuses(shop, "level", month_range(FIRST, LAST))
+    with pytest.raises(BrokenChain, match="total for 2020-06 goes on from 2020-05, which is not in the lake"):
+        statuses(shop, "total", [LAST])
+
+
+def test_missing_extracts_are_named(tmp_path):
+    shop = workshop(tmp_path)
+    assert shop.lacking("mean") == ["prices/VIX.csv"]
+    assert shop.buildable() == []
+    with pytest.raises(MissingExtracts, match=r"level needs prices/VIX.csv in extracts/"):
+        statuses(shop, "level", [FIRST])
+
+
+def test_rows_that_break_the_schema_are_not_written(folder):
+    broken = MonthlyAsset(
+        name="broken",
+        group="g",
+        description="d",
+        schema=lambda settings: Level,
+        reads=LEVEL.reads,
+        compute=lambda inputs, months, settings: pl.DataFrame({"month": list(months), "level": [-1.0] * len(months)}),
+    )
+    shop = workshop(folder, broken)
+    with pytest.raises(InvalidRows, match=r"broken: 2 row\(s\) break level\|min; first .*2020, 1, 1.*Nothing was written"):
+        statuses(shop, "broken", month_range(FIRST, date(2020, 2, 1)))
+    assert shop.home.lake.months("broken") == []
+
+
+def test_windows_reach_back_for_what_is_wanted(folder):
+    shop = workshop(folder)
+    shop.refresh(shop.assets)
+    assert shop.first_needed(["mean"], LAST) == {"mean": LAST, "level": date(2020, 4, 1)}
+    assert shop.first_needed(["total"], LAST) == {"total": FIRST, "level": FIRST}

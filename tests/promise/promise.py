@@ -1,0 +1,90 @@
+"""A tiny simulated market in many versions, and homes in which every monthly asset is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+from assets.all import MONTHLY_ASSETS
+from assets.building import Workshop
+from pipeline.panel.calendar import month_range, shift
+from pipeline.simulation.layouts import date_column, write_extracts
+from resources.home import Home
+
+END = date(2026, 10, 1)
+INDEX = "bonds.index_constituents"
+# So that the recursion estimates in a market of 84 months, and cheaply.
+SETTINGS = """
+[bond_ipca]
+n_factors = 2
+min_months = 40
+[bond_ipca_intercept]
+n_factors = 2
+min_months = 40
+"""
+
+Tables = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Makes homes below one folder."""
+
+    folder: Path
+
+    def home(self, name: str, tables: Tables) -> Home:
+        """A home whose extracts are ``tables``; call it again with other tables to restate them."""
+        folder = self.folder / name
+        write_extracts(dict(tables), folder / "extracts")
+        (folder / "settings.toml").write_text(SETTINGS)
+        return Home(folder)
+
+
+def build(home: Home, last: date, first: date | None = None) -> dict[str, list[date]]:
+    """Bring every asset up to date through ``last`` in one range; returns the months built by asset."""
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    workshop.refresh(workshop.buildable())
+    built = {}
+    for name in workshop.buildable():
+        origin = workshop.origin(name)
+        months = month_range(max(origin, first or origin), last)
+        built[name] = [each.month for each in workshop.build(name, months) if each.status == "built"]
+    return built
+
+
+def contents(home: Home, last: date | None = None) -> dict[tuple[str, date], str]:
+    """Content of every partition up to ``last``."""
+    return {
+        (asset.name, month): manifest.content
+        for asset in MONTHLY_ASSETS
+        for month, manifest in home.lake.manifests(asset.name).items()
+        if last is None or month <= last
+    }
+
+
+def files(home: Home) -> dict[str, bytes]:
+    """Every file of lake and model store, by its path."""
+    return {
+        str(path.relative_to(home.folder)): path.read_bytes()
+        for folder in (home.folder / "lake", home.folder / "models")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def later(table: str, frame: pl.DataFrame, month: date) -> pl.Expr:
+    """Whether a raw row is dated after ``month``, that is, not yet known at its end."""
+    # A row of the index extract shows the end of the month before its date; only its return is of the month itself.
+    first_later = shift(month, 2 if table == INDEX else 1)
+    return pl.col(date_column(table)) >= first_later
+
+
+def with_late_returns(table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]) -> pl.DataFrame:
+    """Change the index returns earned in the month after ``month``, whose rows else belong to ``month``."""
+    if table != INDEX:
+        return frame
+    earned_later = pl.col("Pricing_Date") == shift(month, 1)
+    return frame.with_columns(pl.when(earned_later).then(change(pl.col("Return"))).otherwise("Return").alias("Return"))

@@ -1,0 +1,44 @@
+"""Settings: what is written counts, and what can't be is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from resources.settings import BadSettings, Settings, load_settings
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_no_file_gives_the_defaults(tmp_path):
+    assert load_settings(tmp_path / "settings.toml") == Settings()
+
+
+def test_written_values_replace_defaults_in_nested_sections_too(tmp_path):
+    text = "[vix_innovation]\nwindow = 48\n[bond_characteristics.cross_section]\nlower = 0.02\n"
+    settings = load_settings(written(tmp_path, text))
+    assert settings.vix_innovation.window == 48
+    assert settings.vix_innovation.min_obs == Settings().vix_innovation.min_obs
+    assert settings.bond_characteristics.cross_section.lower == 0.02
+    assert settings.bond_characteristics.cross_section.upper == 0.99
+    changed = [name for name in Settings.__dataclass_fields__ if settings.digest([name]) != Settings().digest([name])]
+    assert changed == ["vix_innovation", "bond_characteristics"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[vix]\nwindow = 3", r"settings.toml \[\] has vix; there are .*vix_innovation"),
+        ("[vix_innovation]\nwidth = 3", r"\[vix_innovation\] has width; there are window, min_obs"),
+        ("[vix_innovation]\nwindow = 'long'", r"\[vix_innovation\] window is 'long'; it must be a int like 60"),
+        ("[vix_innovation]\nwindow = 5", r"\[vix_innovation\]: min_obs 36"),
+        ("[bond_characteristics]\ncross_section = 1", r"write \[bond_characteristics.cross_section\]"),
+        ("[vix_innovation\n", "not valid TOML"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, text, message):
+    with pytest.raises(BadSettings, match=message):
+        load_settings(written(tmp_path, text))
