@@ -123,7 +123,8 @@ def _build(context: dg.AssetExecutionContext, workshop: Workshop, name: str, mon
             )
         raise
     built = sum(outcome.status == "built" for outcome in outcomes)
-    context.log.info(f"{name}: {built} of {len(outcomes)} months built, the others were up to date or before the data")
+    rest = f", {len(outcomes) - built} were up to date or before the data" if built < len(outcomes) else ""
+    context.log.info(f"{name}: {built} of {len(outcomes)} months built{rest}")
     return outcomes
 
 

@@ -10,15 +10,12 @@ import dagster as dg
 # Dagster exports the function that makes it, not its name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
-from pipeline.partitions import MONTHS
-
 
 def monthly_refit(assets: Iterable[dg.AssetsDefinition]) -> AssetJob:
     """Every monthly asset for one month, and the report after them."""
     return dg.define_asset_job(
         "monthly_refit",
         selection=dg.AssetSelection.assets(*assets),
-        partitions_def=MONTHS,
         description="Bring one month of every asset up to date, then write the report.",
     )
 

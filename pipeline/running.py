@@ -73,7 +73,8 @@ class _Progress(logging.Handler):
         meta = getattr(record, "dagster_meta", {})
         if meta and not meta.get("dagster_event"):
             seconds = time.monotonic() - self.start
-            self.console.print(f"[dim]{seconds:6.1f} s[/]  {meta.get('orig_message', record.getMessage())}", highlight=False)
+            said = meta.get("orig_message", record.getMessage())
+            self.console.print(f"[dim]{seconds:6.1f} s[/]  {said}", highlight=False, soft_wrap=True)
 
 
 def _quiet(console: Console) -> dg.LoggerDefinition:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _DIGEST_BYTES = 16
 
@@ -39,7 +41,8 @@ def content_hash(frame: pl.DataFrame, key: Sequence[str]) -> str:
     frame : polars.DataFrame
         Any frame; a null differs from every value, NaN equals NaN.
     key : sequence of str
-        Columns that identify a row. Rows with equal keys are compared in the order they have.
+        Columns that identify a row. Rows with equal keys are compared in the order they have; so are all rows when
+        the key is empty.
 
     Returns
     -------
@@ -49,28 +52,28 @@ def content_hash(frame: pl.DataFrame, key: Sequence[str]) -> str:
     ordered = frame.sort(list(key), maintain_order=True) if key else frame
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     digest.update(ordered.height.to_bytes(8, "little"))
-    for name in sorted(ordered.columns):
-        column = ordered.get_column(name)
-        digest.update(f"{name}:{column.dtype}".encode())
-        _update(digest, column)
+    for column in sorted(ordered.get_columns(), key=lambda series: series.name):
+        digest.update(f"{column.name}:{column.dtype}".encode())
+        _update(digest, column.rechunk().to_arrow())
     return digest.hexdigest()
 
 
-def _update(digest: Any, column: pl.Series) -> None:
-    digest.update(column.is_null().cast(pl.UInt8).to_numpy().tobytes())
-    dtype = column.dtype
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
-        text = column.cast(pl.String).fill_null("")
-        digest.update(text.str.len_bytes().to_numpy().tobytes())
-        digest.update("".join(text.to_list()).encode())
-    elif isinstance(dtype, pl.List):
-        digest.update(column.list.len().fill_null(0).to_numpy().tobytes())
-        _update(digest, column.drop_nulls().explode())
-    elif dtype.is_temporal():
-        digest.update(column.to_physical().fill_null(0).to_numpy().tobytes())
-    elif dtype == pl.Boolean:
-        digest.update(column.fill_null(False).cast(pl.UInt8).to_numpy().tobytes())
-    elif dtype.is_numeric():
-        digest.update(column.fill_null(0).to_numpy().tobytes())
+def _update(digest: Any, column: pa.Array) -> None:
+    """Hash validity and values; what lies under a null is nobody's business."""
+    digest.update(column.is_valid().cast(pa.uint8()).to_numpy())
+    kind = column.type
+    if pa.types.is_large_list(kind):
+        digest.update(pc.fill_null(pc.list_value_length(column), 0).to_numpy())
+        _update(digest, column.drop_null().flatten())
+    elif pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        text = pc.fill_null(column.cast(pa.large_string()), "")
+        digest.update(pc.binary_length(text).to_numpy())
+        digest.update("".join(text.to_pylist()).encode())
+    elif pa.types.is_boolean(kind):
+        digest.update(pc.fill_null(column, False).cast(pa.uint8()).to_numpy())
+    elif pa.types.is_temporal(kind):
+        digest.update(pc.fill_null(column.view(f"int{kind.bit_width}"), 0).to_numpy())
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        digest.update(pc.fill_null(column, 0).to_numpy())
     else:
-        raise TypeError(f"column {column.name!r} has type {dtype}, which has no canonical bytes")
+        raise TypeError(f"a column of type {kind} has no canonical bytes")

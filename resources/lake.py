@@ -155,7 +155,7 @@ class Lake:
         """
         folder = self.partition(asset, month)
         ordered = frame.sort(list(key), maintain_order=True)
-        content = content_hash(ordered, key)
+        content = content_hash(ordered, [])
         state = provenance.pop("state", None)
         manifest = Manifest(
             asset=asset,

@@ -109,7 +109,7 @@ def _with_one_date(rows: Rows) -> Rows:
     if start is None:
         return rows
     joined = [[f"{row[0]}{row[1]:0>2}", *row[2:]] if len(row) > 1 else row for row in rows[start + 1 :]]
-    return [*rows[:start], ["yyyymm", *rows[start][2:]], *joined]
+    return [*rows[:start], ["year, month", *rows[start][2:]], *joined]
 
 
 def _spelled(tidy: Mapping[str, str], spellings: tuple[str, ...]) -> str | None:

@@ -119,4 +119,10 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
     return {_table(path).name: staged}
 
 
-LAYOUT = Layout(folder="fred_md", prefix="fred_md.", recognise=recognise, read=read, wants={"": "fred_md/{}.csv"})
+LAYOUT = Layout(
+    folder="fred_md",
+    prefix="fred_md.",
+    recognise=recognise,
+    read=read,
+    wants={"fred_md.": "fred_md/YYYY-MM.csv", "": "fred_md/{}.csv"},
+)

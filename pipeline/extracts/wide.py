@@ -22,7 +22,7 @@ _MONTH = re.compile(r"^\d{4}-?\d{2}(\.0)?$")
 _DAY = re.compile(r"^(\d{8}(\.0)?|\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?|\d{1,2}/\d{1,2}/\d{4})$")
 _NUMBER = re.compile(r"^[-+]?(\d[\d,]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _PART_OF_DATE = re.compile(r"^[\d/-]+$")
-_WEEK = 5
+_WEEK = (5, 10)
 _DAYS_A_MONTH = 1.5
 
 
@@ -96,7 +96,7 @@ def check_frequency(path: Path, wide: Wide) -> None:
     if wide.monthly:
         return
     gap = wide.frame.get_column("date").unique().sort().diff().dt.total_days().median()
-    if isinstance(gap, int | float) and gap >= _WEEK:
+    if isinstance(gap, int | float) and _WEEK[0] <= gap <= _WEEK[1]:
         raise BadExtract(
             file=path,
             column="date",

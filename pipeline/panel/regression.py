@@ -87,7 +87,7 @@ def _tiled_product(left: Floats, right: Floats) -> Floats:
     """Return ``left @ right`` for right of shape (months, multiple of TILE), one product of fixed shape a tile.
 
     Tiles are copied so that they lie in memory alike whatever the number of assets, and a single row is doubled: BLAS
-    takes it for a matrix-vector product, whose order of addition follows the position of an asset in the tile.
+    takes it for a matrix-vector product, whose order of addition may follow the memory layout.
     """
     months, assets = right.shape
     rows = left if len(left) > 1 else np.repeat(left, 2, axis=0)

@@ -23,9 +23,9 @@ _INK, _GRID = "#2B2F36", "#E6E8EC"
 _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 #: Width of charts that share a row, and of those that fill it, in pixels; the page scales them down, never up much.
-THIRD, HALF, FULL = 310, 470, 960
+THIRD, HALF, FULL = 310, 470, 860
 #: Number formats of axes: no more decimals than the ticks need.
-NUMBER, PERCENT = ",~g", ".3~%"
+NUMBER, PERCENT = ",~f", "~%"
 #: Labels of an axis whose values may be of any size: 0.05, 250, 1.5k.
 ANY_SIZE = "abs(datum.value) >= 1000 ? format(datum.value, '.3~s') : format(datum.value, '~g')"
 
@@ -62,7 +62,7 @@ _CONFIG: dict[str, Any] = {
     "range": {"category": list(PALETTE)},
     "aria": False,
 }
-_ID = re.compile(r'(\bid="|url\(#|href="#)(clip|gradient)')
+_ID = re.compile(r'(\bid="|url\(#|href="#)((?:clip|gradient)[\w-]*)')
 
 
 def to_svg(chart: alt.TopLevelMixin, name: str) -> Markup:
@@ -73,8 +73,8 @@ def to_svg(chart: alt.TopLevelMixin, name: str) -> Markup:
     chart : altair chart
         Its configuration is replaced by the report's.
     name : str
-        Unique in the page: the chart's clip paths and gradients are named after it, or the browser would take those of
-        the first chart for all.
+        Unique in the page: the chart's clip paths and gradients are named after it and counted anew. The renderer
+        counts them through the life of the process, so that the same chart would never have the same text twice.
 
     Returns
     -------
@@ -82,7 +82,12 @@ def to_svg(chart: alt.TopLevelMixin, name: str) -> Markup:
         One ``<svg>`` element, the same for the same chart; text from the data is escaped by the renderer.
     """
     spec = chart.to_dict(validate=False) | {"config": _CONFIG}
-    return Markup(_ID.sub(rf"\1{name}-\2", vlc.vegalite_to_svg(spec)))
+    places: dict[str, int] = {}
+
+    def named(found: re.Match[str]) -> str:
+        return f"{found[1]}{name}-{places.setdefault(found[2], len(places))}"
+
+    return Markup(_ID.sub(named, vlc.vegalite_to_svg(spec)))
 
 
 def data(frame: pl.DataFrame) -> alt.InlineData:
@@ -92,7 +97,8 @@ def data(frame: pl.DataFrame) -> alt.InlineData:
 
 def month_axis(field: str = "month") -> alt.X:
     """Time on the horizontal axis, in universal time so that a month is not drawn in the one before."""
-    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(tickCount=6, labelOverlap=True))
+    axis = alt.Axis(tickCount=5, labelOverlap=True, labelSeparation=8)
+    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"), axis=axis)
 
 
 def value_axis(field: str, title: str | None, pattern: str = NUMBER, *, zero: bool = False) -> alt.Y:
@@ -112,7 +118,9 @@ def colours(
     field: str, order: Sequence[str], palette: Sequence[str] = PALETTE, *, columns: int = 3, symbol: str = "stroke"
 ) -> alt.Color:
     """Colour by a name, always the same for the same place in ``order``; no legend for a single one."""
-    shape = {"symbolType": symbol} | ({} if symbol == "stroke" else {"symbolStrokeWidth": 0, "symbolOpacity": 1})
+    shape: dict[str, Any] = {"symbolType": symbol} | (
+        {} if symbol == "stroke" else {"symbolStrokeWidth": 0, "symbolOpacity": 1}
+    )
     legend = alt.Legend(columns=columns, **shape) if len(order) > 1 else None
     return alt.Color(
         f"{field}:N",

@@ -81,9 +81,7 @@ def vix_level(vix: pl.DataFrame) -> alt.TopLevelMixin:
 
 def vix_innovation(vix: pl.DataFrame) -> alt.TopLevelMixin:
     """Walk-forward innovation of VIX."""
-    return charts.lines(
-        vix, value="vix_innovation", title="percentage points", zero=True, heading="VIX innovation"
-    )
+    return charts.lines(vix, value="vix_innovation", title="percentage points", zero=True, heading="VIX innovation")
 
 
 def bond_market(factor: pl.DataFrame) -> alt.TopLevelMixin | None:
@@ -110,9 +108,7 @@ def bond_market_betas(factor: pl.DataFrame) -> alt.TopLevelMixin:
 def yields(curve: pl.DataFrame) -> alt.TopLevelMixin:
     """Par yields of four tenors."""
     long = _long(curve, {f"y_{tenor}": tenor for tenor in _YIELDS})
-    return charts.lines(
-        long, value="value", title="percent", order=_held_order(long, _YIELDS), heading="Par yields"
-    )
+    return charts.lines(long, value="value", title="percent", order=_held_order(long, _YIELDS), heading="Par yields")
 
 
 def term_spread(curve: pl.DataFrame) -> alt.TopLevelMixin:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from pipeline.report import charts
-from pipeline.report.charts import BLUE, FULL, GREY, HALF, PALE, THIRD, VERMILION
+from pipeline.report.charts import BLUE, FULL, GREY, HALF, PALE, PERCENT, THIRD, VERMILION
 
 
 def _words(frame: pl.DataFrame) -> pl.DataFrame:
@@ -24,13 +24,13 @@ def factor_path(factors: pl.DataFrame, column: str, place: int) -> alt.TopLevelM
     """Realised values of one factor, a bar a month."""
     base = alt.Chart(charts.data(factors.select("month", column)))
     bars = base.mark_bar(color=charts.PALETTE[place % len(charts.PALETTE)], width=1.4).encode(
-        x=charts.month_axis(), y=charts.value_axis(column, "return", charts.PERCENT, zero=True)
+        x=charts.month_axis(), y=charts.value_axis(column, "return", PERCENT, zero=True)
     )
     return charts.sized(bars, THIRD, 170, column.replace("_", " "))
 
 
 def cumulative_paths(factors: pl.DataFrame) -> alt.TopLevelMixin:
-    """Running sums of the factors."""
+    """Draw running sums of the factors."""
     long = factors.unpivot(index="month", variable_name="factor").sort("factor", "month")
     running = _words(long.with_columns(total=pl.col("value").cum_sum().over("factor")))
     return charts.lines(
@@ -70,13 +70,13 @@ def gamma_heatmap(gamma: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def importance_bars(gamma: pl.DataFrame) -> alt.TopLevelMixin:
-    """Importance of each characteristic, in the order of the heatmap."""
+    """Draw the importance of each characteristic, in the order of the heatmap."""
     shown = gamma.unique("name", maintain_order=True).select("name", "importance")
     chart = (
         alt.Chart(charts.data(shown))
         .mark_bar(color=BLUE, height=10)
         .encode(
-            x=alt.X("importance:Q", title=None, axis=alt.Axis(format=charts.PERCENT, orient="top", grid=True, tickCount=5)),
+            x=alt.X("importance:Q", title=None, axis=alt.Axis(format=PERCENT, orient="top", grid=True, tickCount=5)),
             y=alt.Y("name:N", title=None, sort=list(shown["name"]), axis=alt.Axis(ticks=False, domain=False)),
         )
     )
@@ -84,13 +84,13 @@ def importance_bars(gamma: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def alpha_bars(names: Sequence[str], alpha: Sequence[float]) -> alt.TopLevelMixin:
-    """Intercepts by characteristic, the largest first."""
+    """Draw intercepts by characteristic, the largest first."""
     shown = pl.DataFrame({"name": list(names), "alpha": list(alpha)}).sort(pl.col("alpha").abs(), descending=True)
     chart = (
         alt.Chart(charts.data(shown))
         .mark_bar(height=10, color=VERMILION)
         .encode(
-            x=alt.X("alpha:Q", title="return a month", axis=alt.Axis(format=charts.PERCENT, tickCount=6, grid=True)),
+            x=alt.X("alpha:Q", title="return a month", axis=alt.Axis(format=PERCENT, tickCount=6, grid=True)),
             y=alt.Y("name:N", title=None, sort=list(shown["name"]), axis=alt.Axis(ticks=False, domain=False)),
         )
     )
@@ -121,7 +121,7 @@ def rolling_r2(monthly: pl.DataFrame) -> alt.TopLevelMixin:
         monthly,
         value="r2",
         title="R² of the last 12 months",
-        pattern=charts.PERCENT,
+        pattern=PERCENT,
         order=order,
         name="kind",
         zero=True,
@@ -130,7 +130,7 @@ def rolling_r2(monthly: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def iterations(rows: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
-    """Iterations of each month's estimation, those that did not converge marked."""
+    """Draw the iterations of each month's estimation, those that did not converge marked."""
     base = alt.Chart(charts.data(rows.select("month", "iterations", "converged"))).encode(x=charts.month_axis())
     y = charts.value_axis("iterations", "iterations", zero=True)
     bars = base.mark_bar(width=1.6).encode(
@@ -145,17 +145,17 @@ def decile_bars(deciles: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
     base = alt.Chart(charts.data(deciles)).encode(
         x=alt.X("decile:O", title="decile of the forecast", axis=alt.Axis(labelAngle=0))
     )
-    y = alt.Y("realised:Q", title="excess return a month", axis=alt.Axis(format=charts.PERCENT, tickCount=5))
+    y = alt.Y("realised:Q", title="excess return a month", axis=alt.Axis(format=PERCENT, tickCount=5))
     bars = base.mark_bar(color=PALE, width={"band": 0.7}).encode(y=y)
     points = base.mark_point(color=VERMILION, filled=True, size=45, opacity=1).encode(y="forecast:Q")
     return charts.sized(alt.layer(bars, charts.zero_line(), points), HALF, 230, heading)
 
 
 def true_factor(factors: pl.DataFrame, factor: str) -> alt.TopLevelMixin:
-    """True and rotated estimated factor of every month."""
+    """Draw the true and the rotated estimated factor of every month."""
     shown = factors.filter(pl.col("factor") == factor)
     base = alt.Chart(charts.data(shown.drop("factor"))).encode(
-        x=charts.month_axis(), y=charts.value_axis("value", "return", charts.PERCENT)
+        x=charts.month_axis(), y=charts.value_axis("value", "return", PERCENT)
     )
     order = ("true", "estimated")
     true = base.transform_filter(alt.datum.kind == "true").mark_line(strokeWidth=3.2)
@@ -166,19 +166,17 @@ def true_factor(factors: pl.DataFrame, factor: str) -> alt.TopLevelMixin:
 
 
 def true_gamma(gamma: pl.DataFrame, factor: str) -> alt.TopLevelMixin:
-    """True and estimated loadings on one factor, by characteristic: a ring and a dot joined by a rule."""
+    """Draw true and estimated loadings on one factor, by characteristic: a ring and a dot joined by a rule."""
     shown = gamma.filter(pl.col("factor") == factor).drop("factor")
     order = list(shown.sort(pl.col("true").abs(), pl.col("estimated").abs(), descending=True)["name"])
     y = alt.Y("name:N", title=None, sort=order, axis=alt.Axis(ticks=False, domain=False, grid=True))
-    rules = (
-        alt.Chart(charts.data(shown)).mark_rule(color=PALE, strokeWidth=2).encode(x="true:Q", x2="estimated:Q", y=y)
-    )
+    rules = alt.Chart(charts.data(shown)).mark_rule(color=PALE, strokeWidth=2).encode(x="true:Q", x2="estimated:Q", y=y)
     long = shown.unpivot(index="name", variable_name="kind")
     points = (
         alt.Chart(charts.data(long))
         .mark_point(filled=True, size=38, opacity=1)
         .encode(
-            x=alt.X("value:Q", title="loading", axis=alt.Axis(tickCount=5, grid=True)),
+            x=alt.X("value:Q", title="loading", scale=alt.Scale(padding=12), axis=alt.Axis(tickCount=5, grid=True)),
             y=y,
             color=charts.colours("kind", ("true", "estimated"), (GREY, BLUE), symbol="circle"),
         )
@@ -193,7 +191,7 @@ def r2_beside_truth(months: pl.DataFrame) -> alt.TopLevelMixin:
         months,
         value="r2",
         title="R², mean of 12 months",
-        pattern=charts.PERCENT,
+        pattern=PERCENT,
         order=("true", "estimated"),
         name="kind",
         size=(FULL, 230),

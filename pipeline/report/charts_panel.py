@@ -53,7 +53,9 @@ def missing_heatmap(shares: pl.DataFrame, names: Sequence[str]) -> alt.TopLevelM
 def histogram(bars: pl.DataFrame, name: str) -> alt.TopLevelMixin:
     """Raw values as grey bars, winsorised ones as a line, over the range of the winsorised."""
     base = alt.Chart(charts.data(bars))
-    x = alt.X("low:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickCount=4, labelExpr=ANY_SIZE))
+    x = alt.X(
+        "low:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickCount=4, labelExpr=ANY_SIZE)
+    )
     raw = base.mark_bar(color="#B9C0CA").encode(x=x, x2="high:Q", y=alt.Y("raw:Q", title=None, axis=None))
     kept = base.mark_line(interpolate="step-after", color=BLUE, strokeWidth=1.2).encode(x=x, y="winsorised:Q")
     return charts.sized(alt.layer(raw, kept), 226, 128, name)
@@ -67,7 +69,11 @@ def correlation_bars(correlations: pl.DataFrame) -> alt.TopLevelMixin:
     base = alt.Chart(charts.data(shown))
     y = alt.Y("name:N", title=None, sort=list(correlations["name"]), axis=alt.Axis(ticks=False, domain=False))
     colour = charts.colours("sign", ("|t| > 1.96", "not significant"), (BLUE, PALE), symbol="square")
-    x = alt.X("mean:Q", title="average rank correlation with next month's excess return", axis=alt.Axis(format=NUMBER, grid=True))
+    x = alt.X(
+        "mean:Q",
+        title="average rank correlation with next month's excess return",
+        axis=alt.Axis(format=NUMBER, grid=True),
+    )
     bars = base.mark_bar(height=9).encode(x=x, y=y, color=colour)
     intervals = base.mark_rule(color="#2B2F36", strokeWidth=1).encode(x="low:Q", x2="high:Q", y=y)
     return charts.sized(alt.layer(bars, intervals), FULL, charts.row_height(len(shown), around=90))
@@ -85,7 +91,7 @@ def beta_band(bands: pl.DataFrame, name: str, heading: str) -> alt.TopLevelMixin
 
 
 def correlation_paths(monthly: pl.DataFrame, names: Sequence[str]) -> alt.TopLevelMixin:
-    """Running sum of the monthly correlations of a few characteristics."""
+    """Draw the running sum of the monthly correlations of a few characteristics."""
     running = (
         monthly.filter(pl.col("name").is_in(list(names)))
         .sort("name", "month")

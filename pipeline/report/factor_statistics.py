@@ -166,8 +166,10 @@ class Recursion:
 
 
 def _rolling(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
-    sums = frame.sort("month").rolling("month", period=f"{ROLLING_MONTHS}mo").agg(
-        pl.col("error").sum(), pl.col("squares").sum(), pl.len().alias("months")
+    sums = (
+        frame.sort("month")
+        .rolling("month", period=f"{ROLLING_MONTHS}mo")
+        .agg(pl.col("error").sum(), pl.col("squares").sum(), pl.len().alias("months"))
     )
     return sums.filter((pl.col("months") == ROLLING_MONTHS) & (pl.col("squares") > 0)).select(
         "month", pl.lit(kind).alias("kind"), r2=1 - pl.col("error") / pl.col("squares")
@@ -331,11 +333,19 @@ def compare_with_truth(recursion: Recursion, gamma: pl.DataFrame, factors: pl.Da
     TruthComparison
         Over the months that both have.
 
+    Raises
+    ------
+    ValueError
+        If the truth names a characteristic that is not an instrument.
+
     Notes
     -----
-    A = argmin ||F_true - F A||, so that f_true is about A'f; then C Gamma f = C Gamma_true f_true gives Gamma_true about
-    Gamma (A')^+, the pseudo-inverse standing in where the numbers of factors differ.
+    A = argmin ||F_true - F A||, so that f_true is about A'f; then C Gamma f = C Gamma_true f_true gives Gamma_true
+    about Gamma (A')^+, the pseudo-inverse standing in where the numbers of factors differ.
     """
+    unknown = sorted(set(gamma["characteristic"]) - set(recursion.names))
+    if unknown:
+        raise ValueError(f"the true Gamma has rows for {', '.join(unknown)}, which are not instruments of the model")
     true_names = [column for column in gamma.columns if column != "characteristic"]
     renamed = recursion.factors.rename(lambda column: column if column == "month" else f"estimated_{column}")
     both = factors.select("month", *true_names).join(renamed, on="month").sort("month")
@@ -354,9 +364,7 @@ def compare_with_truth(recursion: Recursion, gamma: pl.DataFrame, factors: pl.Da
     true_gamma = rows.select(pl.col(true_names).fill_null(0.0)).to_numpy()
     turned = recursion.gamma @ np.linalg.pinv(rotation.T)
     pairs = pl.concat(
-        pl.DataFrame(
-            {"name": recursion.names, "factor": name, "true": true_gamma[:, k], "estimated": turned[:, k]}
-        )
+        pl.DataFrame({"name": recursion.names, "factor": name, "true": true_gamma[:, k], "estimated": turned[:, k]})
         for k, name in enumerate(true_names)
     )
     return TruthComparison(correlations=canonical_correlations(estimated, true), factors=long, gamma=pairs)

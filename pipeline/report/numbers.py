@@ -53,9 +53,7 @@ class Numbers:
         month = pl.col("month")
         return (
             self.data.panel("bond_returns")
-            .select(
-                first=month.min(), last=month.max(), bonds=pl.col("isin").n_unique(), bond_months=pl.len()
-            )
+            .select(first=month.min(), last=month.max(), bonds=pl.col("isin").n_unique(), bond_months=pl.len())
             .collect()
             .row(0, named=True)
         )

@@ -68,8 +68,8 @@ def _subtitle(numbers: Numbers) -> str:
         return f"Built from {market}; no asset holds a row yet."
     first, last = numbers.span
     return (
-        f"Bond panel, macro series and recursively estimated factor models from {market}, {first:%B %Y} to {last:%B %Y}. "
-        "The numbers of a month use nothing dated after it."
+        f"Bond panel, macro series and recursively estimated factor models from {market}, {first:%B %Y} to "
+        f"{last:%B %Y}. The numbers of a month use nothing dated after it."
     )
 
 

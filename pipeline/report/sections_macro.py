@@ -30,9 +30,7 @@ def _published(numbers: Numbers) -> Sequence[Content]:
     ]
 
 
-def _figure(
-    name: str, caption: str, *makers: Callable[..., object], columns: int = 2
-) -> Build:
+def _figure(name: str, caption: str, *makers: Callable[..., object], columns: int = 2) -> Build:
     """Build a figure whose charts all take one frame."""
 
     def build(numbers: Numbers) -> Content:

@@ -49,7 +49,7 @@ def _factors(numbers: Numbers) -> Sequence[Content]:
     return [
         Figure(
             charts=[charts_models.factor_path(recursion.factors, name, k) for k, name in enumerate(columns)],
-            columns=min(max(len(columns), 2), 3),
+            columns=3,
             caption=f"Factors realised in each month, {basis} ({recursion.newest:%Y-%m}).",
         ),
         Figure(
@@ -76,8 +76,8 @@ def _gamma(numbers: Numbers) -> Sequence[Content]:
         Figure(
             charts=[charts_models.gamma_path(paths, name) for name in followed],
             columns=3,
-            caption="The most important rows of Gamma as estimated month by month, turned onto the newest Gamma so that "
-            "exchanges of factors or signs do not show.",
+            caption="The most important rows of Gamma as estimated month by month, turned onto the newest Gamma so "
+            "that exchanges of factors or signs do not show.",
         ),
     ]
 
@@ -88,8 +88,8 @@ def _alpha(numbers: Numbers) -> Content:
         return _WARMING_UP
     return Figure(
         charts=[charts_models.alpha_bars(recursion.names, recursion.gamma_alpha.tolist())],
-        caption=f"Intercepts by characteristic in {recursion.newest:%Y-%m}, orthogonal to the loadings: expected return "
-        "that goes with a characteristic but not with its exposure to the factors.",
+        caption=f"Intercepts by characteristic in {recursion.newest:%Y-%m}, orthogonal to the loadings: expected "
+        "return that goes with a characteristic but not with its exposure to the factors.",
     )
 
 
@@ -208,8 +208,9 @@ SECTIONS = (
     Section(
         title="Fit of the factor models",
         anchor="fit",
-        intro="Instrumented principal components (Kelly, Pruitt and Su 2019): the excess return of a bond is its ranked "
-        "characteristics times Gamma times latent factors. The model is estimated anew each month on all months up to it.",
+        intro="Instrumented principal components (Kelly, Pruitt and Su 2019): the excess return of a bond is its "
+        "ranked characteristics times Gamma times latent factors. The model is estimated anew each month on all months "
+        "up to it.",
         blocks=(Block(build=_r_squared, either=tuple(MODELS)),),
     ),
     Section(
@@ -229,11 +230,7 @@ SECTIONS = (
         anchor="forecasts",
         intro="The forecast for a month is made at the end of the month before, from that month's Gamma, factor means "
         "and characteristics.",
-        blocks=(
-            Block(
-                build=_deciles, needs=("bond_returns",), either=tuple(f"{name}_forecasts" for name in MODELS)
-            ),
-        ),
+        blocks=(Block(build=_deciles, needs=("bond_returns",), either=tuple(f"{name}_forecasts" for name in MODELS)),),
     ),
 )
 TRUTH = Section(

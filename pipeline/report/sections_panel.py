@@ -66,8 +66,8 @@ def _correlations(numbers: Numbers) -> Sequence[Content]:
     return [
         Figure(
             charts=[charts_panel.correlation_bars(averages)],
-            caption="Average over months of the cross-sectional rank correlation between a characteristic at the end of "
-            "a month and the excess return of the next, with 95% confidence intervals from Newey-West errors.",
+            caption="Average over months of the cross-sectional rank correlation between a characteristic at the end "
+            "of a month and the excess return of the next, with 95% confidence intervals from Newey-West errors.",
         ),
         Figure(
             charts=[charts_panel.correlation_paths(numbers.monthly_correlations, ends)],
@@ -93,8 +93,8 @@ SECTIONS = (
     Section(
         title="Coverage",
         anchor="coverage",
-        intro="How many bonds there are, and how many of their characteristics are known. A month's characteristics are "
-        "those of the bonds in its index snapshot; its returns are those of the bonds held over from the month before.",
+        intro="How many bonds there are, and how many of their characteristics are known. A month's characteristics "
+        "are those of the bonds in its index snapshot; its returns those of the bonds held over from the month before.",
         blocks=(
             Block(build=_coverage, either=("bond_universe", "bond_returns")),
             Block(build=_sectors, needs=("bond_returns",)),
@@ -126,8 +126,9 @@ SECTIONS = (
     Section(
         title="Betas",
         anchor="betas",
-        intro="Exposures from walk-forward regressions on at most 60 months that end with the month itself. VIX beta is "
-        "the sum of the slopes on the VIX innovation and its lag; bond-market beta the slope on the bond-market factor.",
+        intro="Exposures from walk-forward regressions on at most 60 months that end with the month itself. VIX beta "
+        "is the sum of the slopes on the VIX innovation and its lag; bond-market beta the slope on the bond-market "
+        "factor.",
         blocks=(Block(build=_betas, needs=("bond_characteristics",)),),
     ),
 )

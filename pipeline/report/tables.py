@@ -42,7 +42,7 @@ def summary(frame: pl.DataFrame) -> Markup:
     """Summary statistics of the characteristics; see ``statistics.Distributions``."""
     values = ["mean", "std", "min", "p1", "p25", "p50", "p75", "p99", "max", "std_w", "min_w", "max_w"]
     table = (
-        GT(frame, id="summary", rowname_col="name")
+        GT(frame, id="table-summary", rowname_col="name")
         .fmt_integer("n")
         .fmt_percent("missing", decimals=1)
         .fmt_number(values, n_sigfig=3, compact=True)
@@ -56,7 +56,7 @@ def summary(frame: pl.DataFrame) -> Markup:
 def sectors(frame: pl.DataFrame) -> Markup:
     """Sectors by size; see ``statistics.sectors``."""
     table = (
-        GT(frame.with_columns(pl.col("sector").fill_null("no sector")), id="sectors")
+        GT(frame.with_columns(pl.col("sector").fill_null("no sector")), id="table-sectors")
         .fmt_integer(["bonds", "bond_months"])
         .fmt_percent(["mean", "std"], decimals=2)
         .cols_label(bond_months="bond-months", mean="mean excess return", std="standard deviation")
@@ -67,7 +67,7 @@ def sectors(frame: pl.DataFrame) -> Markup:
 def correlations(frame: pl.DataFrame) -> Markup:
     """Average correlations with their errors; see ``statistics.average_correlations``."""
     table = (
-        GT(frame.select("name", "months", "mean", "error", "t"), id="correlations")
+        GT(frame.select("name", "months", "mean", "error", "t"), id="table-correlations")
         .fmt_integer("months")
         .fmt_number(["mean", "error"], decimals=4)
         .fmt_number("t", decimals=2)
@@ -78,9 +78,9 @@ def correlations(frame: pl.DataFrame) -> Markup:
 
 
 def factors(frame: pl.DataFrame) -> Markup:
-    """Published factors; see ``statistics.factor_summary``."""
+    """Show published factors; see ``statistics.factor_summary``."""
     table = (
-        GT(frame, id="factors")
+        GT(frame, id="table-factors")
         .fmt_integer("months")
         .fmt_percent(["mean", "std"], decimals=2)
         .fmt_number(["t", "sharpe"], decimals=2)
@@ -96,7 +96,7 @@ def r_squared(frame: pl.DataFrame, words: Mapping[str, str]) -> Markup:
     """R-squared and convergence; see ``factor_statistics.r2_table``."""
     shown = frame.with_columns(pl.col("model").replace(dict(words)))
     table = (
-        GT(shown, id="r-squared")
+        GT(shown, id="table-r-squared")
         .fmt_percent(["total", "predictive", "oos_total", "oos_predictive"], decimals=2)
         .fmt_number("iterations", decimals=1)
         .tab_spanner("in sample", ["total", "predictive"])
@@ -128,7 +128,7 @@ def truth(correlations: Sequence[float], rows: pl.DataFrame) -> Markup:
         }
     )
     table = (
-        GT(pl.concat([canonical.with_columns(pl.col("true", "estimated").cast(pl.Float64)), rows]), id="truth")
+        GT(pl.concat([canonical.with_columns(pl.col("true", "estimated").cast(pl.Float64)), rows]), id="table-truth")
         .fmt_number(["true", "estimated"], decimals=4)
         .tab_style(style.text(color=PALETTE[0], weight="bold"), loc.body(columns="estimated"))
     )
@@ -136,10 +136,21 @@ def truth(correlations: Sequence[float], rows: pl.DataFrame) -> Markup:
 
 
 def dictionary(frame: pl.DataFrame) -> Markup:
-    """Data dictionary of the characteristics."""
+    """Show the data dictionary of the characteristics; windows in words."""
+    window = pl.col("window").str.replace(r"Window\(months=(\d+), min_obs=(\d+)\)", "$1 months, at least $2")
     table = (
-        GT(frame, id="dictionary", rowname_col="name")
-        .cols_width({"name": "15%", "definition": "31%", "inputs": "20%"})
-        .tab_options(table_layout="auto")
+        GT(frame.with_columns(window), id="table-dictionary", rowname_col="name")
+        .cols_width(
+            {
+                "name": "17%",
+                "definition": "26%",
+                "unit": "9%",
+                "inputs": "18%",
+                "timing": "12%",
+                "window": "11%",
+                "source": "7%",
+            }
+        )
+        .tab_options(table_layout="fixed")
     )
     return _html(table)

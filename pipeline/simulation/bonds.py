@@ -39,7 +39,7 @@ GAMMA: dict[str, tuple[float, float, float]] = {
 }
 """True Gamma, characteristic by factor; rows not named are zero."""
 
-LOSS = 0.30
+LOSS = 0.20
 """Return lost by a bond in the month of its default."""
 
 COMMON_NOISE = 0.4

@@ -14,7 +14,7 @@ from pipeline.simulation.paths import Array, ar1, stream
 
 FACTORS = ("factor_1", "factor_2", "factor_3")
 FACTOR_MEAN = np.array([0.0012, 0.0012, 0.0010])
-FACTOR_SD = np.array([0.0064, 0.0060, 0.0056])
+FACTOR_SD = np.array([0.0062, 0.0057, 0.0066])
 """Decimals a month. Variances are comparable, none equal, so that principal directions are well apart."""
 
 FACTOR_PREMIA = np.array([[0.0, 0.0, -0.0011], [0.0010, 0.0, 0.0], [0.0, 0.0009, 0.0]])

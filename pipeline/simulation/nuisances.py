@@ -23,7 +23,7 @@ MISSING: dict[str, float] = {
 """Probability that a bond-month's value is not there, beyond what is never there."""
 
 NEVER_REPORTED: dict[str, float] = {
-    "PD_DRISK": 0.20, "pricetobook": 0.02, "pricetoearnings": 0.03, "grossmargin": 0.12, "ebitmargin": 0.06,
+    "PD_DRISK": 0.20, "pricetobook": 0.02, "pricetoearnings": 0.03, "grossmargin": 0.06, "ebitmargin": 0.03,
 }  # fmt: skip
 """Share of issuers for which the provider never has the value."""
 

@@ -66,7 +66,7 @@ SIZES: dict[str, MarketSize] = {
     for size in (
         MarketSize(
             name="tiny", months=84, lead=60, bonds=80, alive=50, issuers=28, other_firms=60,
-            sectors=4, series=12, vintages=3, hazard=2.0,
+            sectors=4, series=12, vintages=3, hazard=1.5,
         ),
         MarketSize(
             name="demo", months=240, lead=120, bonds=1_200, alive=400, issuers=280, other_firms=320,

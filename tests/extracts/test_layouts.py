@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 from collections.abc import Callable
 from datetime import date
@@ -15,13 +14,7 @@ import pytest
 from pipeline.extracts.index_constituents import isin_of_cusip
 from pipeline.extracts.registry import LAYOUTS, TABULARS
 from resources.extracts import ExtractStore
-
-_here = Path(__file__).parent / "conftest.py"
-_spec = importlib.util.spec_from_file_location("extract_samples", _here)
-assert _spec is not None
-assert _spec.loader is not None
-samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(samples)
+from tests.extracts import layout_samples as samples
 
 JUN, JUL, AUG = date(2008, 6, 1), date(2008, 7, 1), date(2008, 8, 1)
 Drop = Callable[..., Path]
@@ -118,7 +111,9 @@ def _recased(text: str) -> str:
     ],
 )
 @pytest.mark.parametrize("container", [".CSV.GZ", ".parquet", ".CSV"])
-def test_containers_and_case_do_not_matter(name: str, table: str, container: str, drop: Drop, store: ExtractStore) -> None:
+def test_containers_and_case_do_not_matter(
+    name: str, table: str, container: str, drop: Drop, store: ExtractStore
+) -> None:
     text = samples.SAMPLES[name]
     plain = drop(name, text)
     store.refresh([table])

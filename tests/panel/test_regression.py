@@ -101,6 +101,18 @@ def test_hard_windows_are_as_accurate_as_a_singular_value_solver(gap, level, row
         assert error <= max(1e-10, 4 * peer_error)
 
 
+@pytest.mark.parametrize("shift_in_level", [1e3, 1e5])
+def test_a_short_history_far_from_the_window_mean_loses_no_digits(shift_in_level):
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(60, 2))
+    x[40:, 0] += shift_in_level
+    y = x @ rng.normal(size=(2, 3)) + rng.normal(0, 0.1, (60, 3))
+    y[:40] = np.nan
+    fit = fit_window(y, x, min_obs=8)
+    for asset in range(3):
+        np.testing.assert_allclose(fit.slopes[asset], _exactly(y[40:, asset], x[40:]), rtol=1e-10)
+
+
 def test_linearly_dependent_regressors_give_no_slopes():
     y, factors, _ = _sample()
     doubled = factors.copy()

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from promise import END, Factory, Tables, build
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from promise import END, Factory, Tables, build  # noqa: E402
-
-from pipeline.simulation.market import simulate  # noqa: E402
-from resources.home import Home  # noqa: E402
+from pipeline.simulation.market import simulate
+from resources.home import Home
 
 
 @pytest.fixture(scope="session")

@@ -114,3 +114,29 @@ def test_bad_requests_are_refused() -> None:
         MarketSize(**{**fields, "sectors": 19}, vintages=2)
     with pytest.raises(ValueError, match="at least 24 months"):
         MarketSize(**{**fields, "lead": 12}, vintages=2)
+
+
+def test_security_frames_belong_together(tiny: Market) -> None:
+    issuers, stocks, bonds = tiny.issuers, tiny.stocks, tiny.bonds
+    assert (issuers["permno"].is_null() == issuers["private"]).all()
+    assert issuers["private"].any()
+    assert issuers["name"].n_unique() == issuers.height
+    assert issuers["issuer_code"].n_unique() == issuers.height
+    assert set(stocks["permno"]) == set(issuers["permno"].drop_nulls())
+    assert not stocks.select("month", "permno").is_duplicated().any()
+    counts = bonds.group_by("issuer").len().join(issuers, on="issuer")
+    assert (counts["len"] == counts["n_bonds"]).all()
+    codes = bonds.join(issuers, on="issuer")
+    assert (codes["cusip"].str.slice(0, 6) == codes["issuer_code"]).all()
+    assert bonds["isin"].n_unique() == bonds.height == tiny.economy.size.bonds
+    seen = (
+        tiny.tables["bonds.index_constituents"]
+        .select("ISIN", "Pricing_Date")
+        .join(bonds, left_on="ISIN", right_on="isin", how="left")
+    )
+    assert (seen["entry"] < seen["Pricing_Date"]).all()
+    priced = stocks.sort("permno", "month").with_columns(
+        growth=pl.col("price") / pl.col("price").shift(1).over("permno") - 1
+    )
+    later = priced.drop_nulls("growth")
+    np.testing.assert_allclose(later["growth"].to_numpy(), later["retx"].to_numpy(), atol=1e-9)

@@ -39,6 +39,7 @@ class Factory:
         """A home whose extracts are ``tables``; call it again with other tables to restate them."""
         folder = self.folder / name
         write_extracts(dict(tables), folder / "extracts")
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.toml").write_text(SETTINGS)
         return Home(folder)
 

@@ -1,0 +1,72 @@
+"""A home with macro extracts only, a temporary Dagster instance, and a way to run a selection."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+from promise import END, INDEX, Factory
+
+from assets.all import MONTHLY_ASSETS
+from assets.building import Workshop
+from pipeline.definitions import build_defs
+from pipeline.panel.calendar import month_range, shift
+from pipeline.simulation.market import simulate
+from resources.home import Home
+
+MACRO = ("prices/", "fred/", "french/")
+
+
+@pytest.fixture(scope="session")
+def macro_tables():
+    """Raw macro tables of the tiny market."""
+    return {name: frame for name, frame in simulate("tiny", end=END).tables.items() if name.startswith(MACRO)}
+
+
+@pytest.fixture
+def home(macro_tables, tmp_path) -> Home:
+    return Factory(tmp_path).home("home", macro_tables)
+
+
+@pytest.fixture
+def definitions(home) -> dg.Definitions:
+    return build_defs(home)
+
+
+@pytest.fixture
+def instance(home, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    home.prepare_dagster()
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(definitions, instance):
+    """Run assets for a month or a range, as the UI would."""
+
+    def launch(*names, first=END, last=None, tags=None, raise_on_error=True):
+        window = (
+            {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+            if last
+            else {}
+        )
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name.split("/")) for name in names],
+            partition_key=None if last or not first else str(first),
+            tags={**window, **(tags or {})},
+            raise_on_error=raise_on_error,
+        )
+
+    return launch
+
+
+@pytest.fixture
+def factory_home_of_bonds(tmp_path) -> Workshop:
+    """A workshop whose bond universe is built for six months."""
+    tables = {INDEX: simulate("tiny", end=END).tables[INDEX]}
+    workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("bonds", tables))
+    workshop.refresh(["bond_universe"])
+    first = workshop.origin("bond_universe")
+    list(workshop.build("bond_universe", month_range(first, shift(first, 5))))
+    return workshop
