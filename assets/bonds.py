@@ -59,8 +59,8 @@ ASSETS = (
         name="bond_returns",
         group=GROUP,
         description=(
-            "What every bond earned in the month, total and above the bill rate, with its sector and value at the start "
-            "of the month. Decimals; never winsorised."
+            "What every bond earned in the month, total and above the bill rate, with its sector and value at the "
+            "start of the month. Decimals; never winsorised."
         ),
         schema=schemas.bond_returns,
         reads=lambda settings: {

@@ -16,7 +16,7 @@ import dataframely as dy
 import polars as pl
 
 from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import FIRST_MONTH, shift
 from resources.content import combine
 from resources.home import Home
 from resources.lake import Manifest, month_label
@@ -139,7 +139,7 @@ class Workshop:
         return self.schemas[name].primary_key()
 
     def reads(self, name: str) -> Mapping[str, Read]:
-        """Reads of an asset under the home's settings."""
+        """Give the reads of an asset under the home's settings."""
         return self._reads[name]
 
     @property
@@ -194,7 +194,7 @@ class Workshop:
         months = [shift(month, read.lag) for read, month in begins.items() if month is not None]
         if len(months) < len(begins) and spine:
             return None
-        return (max(months) if spine else min(months)) if months else None
+        return max(FIRST_MONTH, max(months) if spine else min(months)) if months else None
 
     def _begins(self, read: Read) -> date | None:
         if isinstance(read, Partitions):
@@ -237,7 +237,7 @@ class Workshop:
             origin = self.origin(name)
             if origin is None:
                 continue
-            start = needed.get(name, first if name in names else date.max)
+            start = min(needed.get(name, date.max), first if name in names else date.max)
             start = origin if self.assets[name].recursive else max(origin, start)
             needed[name] = start
             for read in self.reads(name).values():
@@ -290,7 +290,7 @@ class Workshop:
         yield from (Outcome(month, "before data", None) for month in early)
         if len(early) == len(ordered):
             return
-        sources = {
+        sources: dict[str, Source] = {
             key: Absent() if self._lacking(read) else OPENERS[type(read)](read, name, self)
             for key, read in self.reads(name).items()
         }
@@ -356,19 +356,22 @@ class Workshop:
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
                 frame = _validated(asset.name, self.schemas[asset.name], step.frame)
                 state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else None
-                manifest = self.home.lake.write(asset.name, month, frame, self.key(asset.name), state=state, **provenance)
+                manifest = self.home.lake.write(
+                    asset.name, month, frame, self.key(asset.name), state=state, **provenance
+                )
                 status = "built"
             yield Outcome(month, status, manifest)
             progress(asset.name, done, len(months))
 
     def _manifest_before(self, asset: MonthlyAsset, month: date) -> Manifest | None:
-        if month == self.origin(asset.name):
+        origin = self.origin(asset.name)
+        if origin is None or month == origin:
             return None
         before = self.home.lake.manifest(asset.name, shift(month, -1))
         if before is None:
             raise BrokenChain(
                 f"{asset.name} for {month_label(month)} goes on from {month_label(shift(month, -1))}, which is not in "
-                f"the lake. Materialise {asset.name} from {month_label(self.origin(asset.name))} on, or the months "
+                f"the lake. Materialise {asset.name} from {month_label(origin)} on, or the months "
                 f"that are missing."
             )
         return before
@@ -383,7 +386,7 @@ class Workshop:
 
 
 def _chunks(months: Sequence[date]) -> Iterator[list[date]]:
-    """Runs of consecutive months, none longer than CHUNK_MONTHS."""
+    """Split into runs of consecutive months, none longer than CHUNK_MONTHS."""
     chunk: list[date] = []
     for month in months:
         if chunk and (len(chunk) == CHUNK_MONTHS or month != shift(chunk[-1], 1)):

@@ -35,13 +35,13 @@ def file_wanted(store: ExtractStore, source: str, family: bool) -> str:
     return store.lacking(f"{source}." if family else source)
 
 
-def observable_extracts(workshop: Workshop) -> Iterator[dg.AssetsDefinition]:
+def observable_extracts(workshop: Workshop) -> Iterator[dg.SourceAsset]:
     """One observable asset a source; the version of a file that is not there is ``absent``."""
     for source, family in sources(workshop).items():
         yield _observable(source, family, file_wanted(workshop.home.extracts, source, family))
 
 
-def _observable(source: str, family: bool, file: str) -> dg.AssetsDefinition:
+def _observable(source: str, family: bool, file: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=extract_key(source),
         group_name=GROUP,

@@ -1,7 +1,7 @@
-"""Macro assets: published factors, FRED-MD and its factors, predictors, the Treasury curve, VIX and bond-market innovations.
+"""Macro assets: published factors, FRED-MD, predictors, the Treasury curve, VIX and bond-market innovations.
 
-Every one is a function of ``pipeline.macro`` over declared windows. One row a month for the series; a value that can't be
-computed is null, the month is never left out.
+Every one is a function of ``pipeline.macro`` over declared windows. One row a month for the series; a value that can't
+be computed is null, the month is never left out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _goyal_welch(inputs: Inputs, months: Sequence[date], settings: Settings) -> 
 
 
 def _treasury_curve(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    return treasury_curve(inputs.present(_YIELD), inputs[_ZERO], months)
+    return treasury_curve(inputs.present(_YIELD), inputs.get(_ZERO), months)
 
 
 def _vix_innovation(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -67,7 +67,7 @@ def _bond_market_factor(inputs: Inputs, months: Sequence[date], settings: Settin
 
 def _treasury_reads(settings: Settings) -> dict[str, Read]:
     # The changes of the month need the month before; the curve is worth having with some tenors only.
-    yields = {
+    yields: dict[str, Read] = {
         f"{_YIELD}{tenor}": Rows(source=f"fred.{series}", lookback=1, optional=True)
         for tenor, series in TREASURY_SERIES.items()
     }
@@ -128,8 +128,8 @@ ASSETS = (
         name="goyal_welch",
         group=GROUP,
         description=(
-            "Six predictors of Goyal and Welch (2008), transformed: dp, bm, ntis, tms, dfy, svar; from FRED and the CRSP "
-            "index or the published file, whichever is on disk."
+            "Six predictors of Goyal and Welch (2008), transformed: dp, bm, ntis, tms, dfy, svar; from FRED and the "
+            "CRSP index or the published file, whichever is on disk."
         ),
         schema=schemas.goyal_welch,
         reads=lambda settings: _optional_rows(GOYAL_WELCH_TABLES, _GOYAL_WELCH_LOOKBACK),
@@ -142,8 +142,8 @@ ASSETS = (
         name="treasury_curve",
         group=GROUP,
         description=(
-            "Par yields on the month's last trading day and their changes, term spread, returns of 10-, 20- and 30-year "
-            "par bonds, zero yields and forward spreads."
+            "Par yields on the month's last trading day and their changes, term spread, returns of 10-, 20- and "
+            "30-year par bonds, zero yields and forward spreads."
         ),
         schema=schemas.treasury_curve,
         reads=_treasury_reads,

@@ -27,9 +27,7 @@ def _ipca(section: str, inputs: Inputs, month: date, settings: Settings, previou
     return Step(frame, *state.to_arrays())
 
 
-def _ipca_forecasts(
-    model: str, inputs: Inputs, months: Sequence[date], settings: Settings
-) -> pl.DataFrame:
+def _ipca_forecasts(model: str, inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     states = inputs.states("states")
     characteristics = inputs["characteristics"]
     return pl.concat(

@@ -1,7 +1,7 @@
 """Monthly assets as Dagster assets: partitions, lineage, checks of the chain, metadata.
 
-Belongs here: the translation of :class:`assets.building.MonthlyAsset` into Dagster, once for all of them. Does not: what is
-out of date or how a partition is written (``assets.building``).
+Belongs here: the translation of :class:`assets.building.MonthlyAsset` into Dagster, once for all of them. Does not:
+what is out of date or how a partition is written (``assets.building``).
 """
 
 import time

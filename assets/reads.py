@@ -7,7 +7,7 @@ Belongs here: the kinds of read. Does not: deciding what is out of date or build
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,8 +90,8 @@ class Source(Protocol):
     def digest(self, month: date) -> str:
         """Digest of all that the partition of ``month`` reads here."""
 
-    def frame(self, first: date, last: date) -> pl.LazyFrame | dict[str, pl.DataFrame]:
-        """Everything that the partitions of ``first`` to ``last`` read here."""
+    def frame(self, first: date, last: date) -> Any:
+        """Give all that the partitions of ``first`` to ``last`` read here."""
 
 
 def _window_digest(read: Read, month: date, origin: date, known: list[date], digests: Mapping[date, str]) -> str:
@@ -118,11 +118,13 @@ class OpenPartitions:
         start, end = self.read.first(first, self.origin), self.read.last(last)
         return month_range(start, end) if start <= end else []
 
-    def require(self, first: date, last: date) -> None:
-        """Raise :class:`MissingPartitions` where a month of the windows was never built."""
-        missing = [month for month in self._wanted(first, last) if month not in self.digests]
+    def require(self, first: date, last: date) -> list[date]:
+        """Return the months of the windows, or raise :class:`MissingPartitions` where one was never built."""
+        wanted = self._wanted(first, last)
+        missing = [month for month in wanted if month not in self.digests]
         if missing:
             raise MissingPartitions(self.read.source, missing, self.reader)
+        return wanted
 
     def digest(self, month: date) -> str:
         """Digest of the contents of the window's partitions."""
@@ -132,23 +134,26 @@ class OpenPartitions:
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
-        self.require(first, last)
-        months = [month for month in self._wanted(first, last) if self.manifests[month].rows]
+        months = [month for month in self.require(first, last) if self.manifests[month].rows]
         scan = self.lake.scan(self.read.source, months)
         return self.schema.create_empty(lazy=True) if scan is None else scan
 
 
-class OpenStates(OpenPartitions):
+class OpenStates:
     """States of a recursive model; the partitions' contents include their digests."""
 
     def __init__(self, read: States, reader: str, workshop: Workshop) -> None:
-        super().__init__(read, reader, workshop)
+        self.partitions = OpenPartitions(read, reader, workshop)
         self.models = workshop.home.models
+
+    def digest(self, month: date) -> str:
+        """Digest of the contents of the window's partitions."""
+        return self.partitions.digest(month)
 
     def frame(self, first: date, last: date) -> dict[date, State]:
         """Load the states of the windows' months."""
-        self.require(first, last)
-        return {month: self.models.load(self.read.source, month) for month in self._wanted(first, last)}
+        months = self.partitions.require(first, last)
+        return {month: self.models.load(self.partitions.read.source, month) for month in months}
 
 
 class OpenRows:
@@ -206,31 +211,44 @@ class Absent:
         pass
 
     def digest(self, month: date) -> str:
-        """Always the same: nothing was read."""
+        """Return the same for every month: nothing was read."""
         return ABSENT
 
     def frame(self, first: date, last: date) -> None:
         """There is no frame."""
 
 
-OPENERS = {Partitions: OpenPartitions, States: OpenStates, Rows: OpenRows, Vintages: OpenVintages}
+OPENERS: dict[type[Read], Callable[..., Source]] = {
+    Partitions: OpenPartitions,
+    States: OpenStates,
+    Rows: OpenRows,
+    Vintages: OpenVintages,
+}
 
 
 class Inputs:
-    """The frames that a body asked for, by the names it gave them; an absent optional source is None."""
+    """The frames that a body asked for, by the names it gave them."""
 
-    def __init__(self, sources: Mapping[str, Source], first: date, last: date) -> None:
+    def __init__(self, sources: Mapping[str, Any], first: date, last: date) -> None:
         self._sources, self._first, self._last = sources, first, last
-        self._frames: dict[str, pl.DataFrame | None] = {}
+        self._frames: dict[str, pl.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
-        """Collected frame of a read; it stays in memory for the chunk of months."""
+        """Give the collected frame of a read; it stays in memory for the chunk of months."""
         if name not in self._frames:
-            scan = self.lazy(name)
-            self._frames[name] = None if scan is None else scan.collect()
+            self._frames[name] = self.lazy(name).collect()
         return self._frames[name]
 
-    def lazy(self, name: str) -> pl.LazyFrame | None:
+    def get(self, name: str) -> pl.DataFrame | None:
+        """Frame of an optional read, None where its source is not on disk."""
+        return None if isinstance(self._sources[name], Absent) else self[name]
+
+    def present(self, prefix: str = "") -> dict[str, pl.DataFrame]:
+        """All frames that are there and whose names start with ``prefix``, the prefix taken off."""
+        frames = {name.removeprefix(prefix): self.get(name) for name in self._sources if name.startswith(prefix)}
+        return {name: frame for name, frame in frames.items() if frame is not None}
+
+    def lazy(self, name: str) -> pl.LazyFrame:
         """Frame of a read, not yet read."""
         return self._sources[name].frame(self._first, self._last)
 
@@ -241,8 +259,3 @@ class Inputs:
     def states(self, name: str) -> dict[date, State]:
         """Arrays and text of a model's states by month."""
         return self._sources[name].frame(self._first, self._last)
-
-    def present(self, prefix: str = "") -> dict[str, pl.DataFrame]:
-        """All frames that are there and whose names start with ``prefix``, the prefix taken off."""
-        frames = {name.removeprefix(prefix): self[name] for name in self._sources if name.startswith(prefix)}
-        return {name: frame for name, frame in frames.items() if frame is not None}

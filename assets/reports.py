@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -22,7 +23,7 @@ PAGE = "index.html"
 def report_data(workshop: Workshop) -> ReportData:
     """Gather from the lake what the page shows; what is not there stays absent with the reason."""
     home = workshop.home
-    frames = {name: home.lake.scan(name, home.lake.months(name)) for name in FRAMES}
+    frames: dict[str, Any] = {name: home.lake.scan(name, home.lake.months(name)) for name in FRAMES}
     absent = {name: _why_absent(workshop, name) for name, frame in frames.items() if frame is None}
     truth = _truth(home.truth)
     kind = "the simulated market" if truth else home.extracts_folder.name
@@ -69,8 +70,6 @@ def report_asset(workshop: Workshop) -> dg.AssetsDefinition:
     def report(home: HomeResource) -> dg.MaterializeResult:
         opened = Workshop(everything, home.open())
         page = write_report(opened)
-        return dg.MaterializeResult(
-            metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size}
-        )
+        return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
 
     return report

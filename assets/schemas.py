@@ -1,7 +1,7 @@
 """What each monthly asset holds: columns, keys and ranges as dataframely schemas.
 
-A frame that breaks its schema is not written. Belongs here: the contract of every partition on disk, from which the data
-dictionary is generated. Does not: schemas of vendor tables (``pipeline.extracts``).
+A frame that breaks its schema is not written. Belongs here: the contract of every partition on disk, from which the
+data dictionary is generated. Does not: schemas of vendor tables (``pipeline.extracts``).
 """
 
 from __future__ import annotations
@@ -42,13 +42,12 @@ def _fixed(name: str, columns: Mapping[str, dy.Column]) -> SchemaOf:
 
 
 # A factor or bond can't lose more than everything.
-_RETURN = {"min": -1.0}
+_RETURN: dict[str, Any] = {"min": -1.0}
 
-french_factors = _fixed(
-    "FrenchFactors", {"month": _month(), **_values(*MONTHLY_FACTORS), "mkt": _value(**_RETURN)}
-)
+french_factors = _fixed("FrenchFactors", {"month": _month(), **_values(*MONTHLY_FACTORS), "mkt": _value(**_RETURN)})
 french_factors_daily = _fixed(
-    "FrenchFactorsDaily", {"month": dy.Date(), "date": dy.Date(primary_key=True), **_values("mkt_rf", "smb", "hml", "rf")}
+    "FrenchFactorsDaily",
+    {"month": dy.Date(), "date": dy.Date(primary_key=True), **_values("mkt_rf", "smb", "hml", "rf")},
 )
 fred_md = _fixed(
     "FredMd",

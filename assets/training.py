@@ -1,4 +1,4 @@
-"""Training assets: where the characteristics of one month meet the returns of the next, and their sufficient statistics."""
+"""Training assets: where the characteristics of one month meet the returns of the next, and what models need of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m pipeline run`` and ``python -m pipeline ui``; the Makefile calls both."""
+"""The command line: ``python -m pipeline run``, ``ui`` and ``dictionary``; the Makefile calls the first two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.partitions import last_closed_month
+from pipeline.panel.calendar import last_closed_month
 from resources.home import Home
 
 
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--size", default="demo", help="size of the market to simulate when there are no extracts")
     ui = commands.add_parser("ui", help="open Dagster on 127.0.0.1")
     ui.add_argument("--port", default="3000")
+    commands.add_parser("dictionary", help="print the data dictionary as Markdown")
     return parser
 
 
@@ -40,14 +41,11 @@ def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> N
     folder = home.extracts_folder
     if folder.exists() and any(folder.iterdir()):
         return
+    from pipeline.simulation.files import write_market
     from pipeline.simulation.market import simulate
-    from pipeline.simulation.layouts import write_extracts
-    from pipeline.simulation.truth import write_truth
 
     console.print(f"No extracts in {folder}: simulating the [bold]{size}[/] market up to {last:%Y-%m}")
-    market = simulate(size, end=last)
-    write_truth(market.truth, home.truth)
-    write_extracts(market.tables, folder)
+    write_market(simulate(size, end=last), folder, home.truth)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -78,10 +76,17 @@ def _ui(arguments: argparse.Namespace) -> None:
     os.execv(program, command)
 
 
+def _dictionary(arguments: argparse.Namespace) -> None:
+    from pipeline.dictionary import markdown
+    from resources.settings import Settings
+
+    sys.stdout.write(markdown(Settings()))
+
+
 def main() -> None:
     """Parse the command line and do what it says."""
     arguments = _parser().parse_args()
-    {"run": _run, "ui": _ui}[arguments.command](arguments)
+    {"run": _run, "ui": _ui, "dictionary": _dictionary}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

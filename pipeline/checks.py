@@ -45,7 +45,7 @@ def stored_rows(
 def row_count_drift(
     workshop: Workshop, asset: MonthlyAsset, manifests: dict[date, Manifest], months: Sequence[date]
 ) -> Failures:
-    """The number of rows did not halve or double against the month before."""
+    """Compare the number of rows with the month before: it may neither halve nor double."""
     failures: Failures = {}
     for month in months:
         before = manifests.get(shift(month, -1))
@@ -115,7 +115,9 @@ def _checks(asset: MonthlyAsset, names: Sequence[str], everything: Sequence[Mont
     def check(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
         workshop = Workshop(everything, home.open())
         manifests = workshop.home.lake.manifests(asset.name)
-        asked = months_of(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else []
+        asked = (
+            months_of(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else []
+        )
         months = [month for month in (asked or manifests) if month in manifests]
         for name in names:
             examine, severity, _ = CHECKS[name]

@@ -10,7 +10,7 @@ from datetime import date
 
 import dagster as dg
 
-FIRST_MONTH = date(1926, 1, 1)
+from pipeline.panel.calendar import FIRST_MONTH
 
 # Open-ended: with an end date the schedule would ask for the last month again for ever.
 MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH.isoformat())
@@ -24,11 +24,6 @@ def key_of(month: date) -> str:
 def months_of(keys: Iterable[str]) -> list[date]:
     """Months of partition keys, ascending."""
     return sorted(date.fromisoformat(key) for key in keys)
-
-
-def last_closed_month(today: date) -> date:
-    """Return the first day of the month before the one that ``today`` lies in."""
-    return date(today.year - (today.month == 1), (today.month - 2) % 12 + 1, 1)
 
 
 def window(lookback: int, lag: int = 0) -> dg.TimeWindowPartitionMapping:

@@ -78,7 +78,7 @@ class _Progress(logging.Handler):
 
 
 def _quiet(console: Console) -> dg.LoggerDefinition:
-    @dg.logger(description="What assets say, for a person at a terminal.")
+    @dg.logger({}, description="What assets say, for a person at a terminal.")
     def progress(context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("progress", logging.INFO)
         logger.addHandler(_Progress(console))

@@ -1,7 +1,7 @@
 """The monthly refit: on every day, the last closed month, as soon as everything it reads is there.
 
-The run key is the month, so that a month is refitted once however often the clock ticks. Belongs here: when, and why not
-yet. Does not: what a refit is (``pipeline.jobs``).
+The run key is the month, so that a month is refitted once however often the clock ticks. Belongs here: when, and why
+not yet. Does not: what a refit is (``pipeline.jobs``).
 """
 
 from datetime import date
@@ -12,8 +12,8 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.reads import Rows, Vintages
 from pipeline.jobs import AssetJob
-from pipeline.panel.calendar import shift
-from pipeline.partitions import key_of, last_closed_month
+from pipeline.panel.calendar import last_closed_month, shift
+from pipeline.partitions import key_of
 from resources.home import HomeResource
 
 

@@ -1,8 +1,8 @@
 """Dagster's SQLite event log, with the batch write that Dagster itself offers only for Postgres.
 
-A run over 600 months reports 600 materialisations an asset. One transaction each costs more than the work they report, so
-a batch goes into one transaction of the run's file and one of the index. The template in ``pipeline/instance`` names this
-class; batches form when ``DAGSTER_EVENT_BATCH_SIZE`` is set, which ``resources.home`` does.
+A run over 600 months reports 600 materialisations an asset. One transaction each costs more than the work they report,
+so a batch goes into one transaction of the run's file and one of the index. The template in ``pipeline/instance`` names
+this class; batches form when ``DAGSTER_EVENT_BATCH_SIZE`` is set, which ``resources.home`` does.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             for event in events:
                 connection.execute(self.prepare_insert_event(event))
         with self.index_transaction() as connection:
-            ids = [
-                connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0] for event in events
-            ]
+            ids = [connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0] for event in events]
             self._store_asset_event_tags(connection, events, ids)
             # The asset's own row remembers only its newest event of a kind.
             newest = {

@@ -1,9 +1,9 @@
 """The lake: one Parquet file a partition, and beside it a manifest that says what it was made of.
 
-``lake/<asset>/month=YYYY-MM/part-0.parquet`` is the truth; ``manifest.json`` lies beside it and is written last, so that a
-partition without one is not there. Both are written beside the tree and moved in with ``os.replace``: a reader sees the
-old partition, none, or the new one, never half of one. Belongs here: paths, atomic writes, reading windows. Does not:
-which partitions are out of date (``assets.building``).
+``lake/<asset>/month=YYYY-MM/part-0.parquet`` is the truth; ``manifest.json`` lies beside it and is written last, so
+that a partition without one is not there. Both are written beside their place and moved in with ``os.replace``: a
+reader sees the old partition, none, or the new one, never half of one. Belongs here: paths, atomic writes, reading
+windows. Does not: which partitions are out of date (``assets.building``).
 """
 
 from __future__ import annotations
@@ -205,4 +205,3 @@ class Lake:
         """Read every partition of an asset, None when there is none."""
         frame = self.scan(asset, self.months(asset))
         return None if frame is None else frame.collect()
-

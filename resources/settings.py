@@ -1,8 +1,8 @@
 """Settings of the pipeline: one section a concept, read from ``settings.toml`` in the home, defaults in the code.
 
-An asset names the sections it depends on; only their hash stands in its manifests, so that a changed setting puts exactly
-the partitions that use it out of date. Belongs here: gathering and reading. Does not: what a setting means, which the
-dataclass beside the function that uses it says.
+An asset names the sections it depends on; only their hash stands in its manifests, so that a changed setting puts
+exactly the partitions that use it out of date. Belongs here: gathering and reading. Does not: what a setting means,
+which the dataclass beside the function that uses it says.
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ from datetime import date
 
 import polars as pl
 
+FIRST_MONTH = date(1926, 1, 1)
+"""The first month of CRSP, and of every asset; older rows of an extract serve windows only."""
+
 
 def month_number(month: date) -> int:
     """Return the integer ``12 * year + month - 1`` of a month given as its first day.
@@ -39,6 +42,11 @@ def shift(month: date, months: int) -> date:
 def month_range(first: date, last: date) -> list[date]:
     """Return every month from ``first`` to ``last``, both included; empty when ``last`` is earlier."""
     return [month_of(number) for number in range(month_number(first), month_number(last) + 1)]
+
+
+def last_closed_month(today: date) -> date:
+    """Return the month before the one that ``today`` lies in."""
+    return shift(today.replace(day=1), -1)
 
 
 def month_end(month: date) -> date:

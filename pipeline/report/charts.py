@@ -91,8 +91,12 @@ def to_svg(chart: alt.TopLevelMixin, name: str) -> Markup:
 
 
 def data(frame: pl.DataFrame) -> alt.InlineData:
-    """Return a frame as the rows of a chart, dates as ISO text."""
-    return alt.InlineData(values=frame.with_columns(pl.selectors.date().cast(pl.String)).to_dicts())
+    """Return a frame as the rows of a chart, dates as ISO text.
+
+    As one JSON text, because Altair copies data given as objects, row by row, with every property that is set.
+    """
+    rows = frame.with_columns(pl.selectors.date().cast(pl.String)).write_json()
+    return alt.InlineData(values=rows, format=alt.JsonDataFormat(type="json"))
 
 
 def month_axis(field: str = "month") -> alt.X:
@@ -180,7 +184,9 @@ def lines(
     chart = alt.Chart(data(frame)).mark_line(strokeWidth=width, clip=True)
     encoded = chart.encode(x=month_axis(), y=value_axis(value, title, pattern, zero=from_zero))
     if order:
-        encoded = encoded.encode(color=colours(name, order, palette, columns=3 if size[0] < FULL else 6))
+        encoded = encoded.encode(
+            color=colours(name, order, palette, columns=4 if len(order) == 4 else 3 if size[0] < FULL else 6)
+        )
     else:
         encoded = encoded.encode(color=alt.value(palette[0]))
     drawn = alt.layer(zero_line(), encoded) if zero else encoded

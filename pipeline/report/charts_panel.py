@@ -51,12 +51,14 @@ def missing_heatmap(shares: pl.DataFrame, names: Sequence[str]) -> alt.TopLevelM
 
 
 def histogram(bars: pl.DataFrame, name: str) -> alt.TopLevelMixin:
-    """Raw values as grey bars, winsorised ones as a line, over the range of the winsorised."""
-    base = alt.Chart(charts.data(bars))
-    x = alt.X(
-        "low:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickCount=4, labelExpr=ANY_SIZE)
-    )
-    raw = base.mark_bar(color="#B9C0CA").encode(x=x, x2="high:Q", y=alt.Y("raw:Q", title=None, axis=None))
+    """Raw values as a grey area, winsorised ones as a line, over the range of the winsorised."""
+    # Steps hold a value from their start on, so the last bar needs its end as one more point.
+    closing = bars.tail(1).with_columns(low="high")
+    base = alt.Chart(charts.data(pl.concat([bars, closing])))
+    axis = alt.Axis(tickCount=4, labelExpr=ANY_SIZE)
+    x = alt.X("low:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=axis)
+    y = alt.Y("raw:Q", title=None, axis=None, scale=alt.Scale(nice=False))
+    raw = base.mark_area(interpolate="step-after", color="#B9C0CA").encode(x=x, y=y)
     kept = base.mark_line(interpolate="step-after", color=BLUE, strokeWidth=1.2).encode(x=x, y="winsorised:Q")
     return charts.sized(alt.layer(raw, kept), 226, 128, name)
 

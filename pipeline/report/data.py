@@ -23,7 +23,6 @@ FRAMES: tuple[str, ...] = (
     "treasury_curve",
     "vix_innovation",
     "bond_market_factor",
-    "bond_universe",
     "bond_returns",
     "bond_characteristics",
     "bond_training_panel",
@@ -55,7 +54,7 @@ class ReportData:
         ``name, definition, unit, inputs, timing, window, source`` of every characteristic, in the order of display.
     french_factors, macro_factors, goyal_welch, treasury_curve, vix_innovation, bond_market_factor : pl.DataFrame
         The macro assets, one row a month; None where not built, as for every frame below.
-    bond_universe, bond_returns, bond_characteristics, bond_training_panel : pl.DataFrame or pl.LazyFrame
+    bond_returns, bond_characteristics, bond_training_panel : pl.DataFrame or pl.LazyFrame
         The panels by month and isin. Given lazily, no more than a few of their columns are in memory at once.
     bond_managed_portfolios : pl.DataFrame
         Sufficient statistics by month: from them come the factors of all months under the newest Gamma.
@@ -80,7 +79,6 @@ class ReportData:
     treasury_curve: pl.DataFrame | None = None
     vix_innovation: pl.DataFrame | None = None
     bond_market_factor: pl.DataFrame | None = None
-    bond_universe: Panel | None = None
     bond_returns: Panel | None = None
     bond_characteristics: Panel | None = None
     bond_training_panel: Panel | None = None

@@ -284,15 +284,17 @@ def forecast_deciles(forecasts: pl.LazyFrame, returns: pl.LazyFrame, groups: int
     joined = forecasts.select("target_month", "asset_id", "forecast").join(
         returns.select(target_month="month", asset_id="isin", realised="ret_excess").drop_nulls(),
         on=["target_month", "asset_id"],
+        maintain_order="left",
     )
+    # Sums depend on their order, hence the care for it.
     return (
         joined.filter(size >= groups)
         .with_columns(decile=(rank * groups // size + 1).cast(pl.Int64))
-        .group_by("target_month", "decile")
+        .group_by("target_month", "decile", maintain_order=True)
         .agg(pl.col("realised", "forecast").mean())
-        .group_by("decile")
+        .sort("decile", "target_month")
+        .group_by("decile", maintain_order=True)
         .agg(pl.col("realised", "forecast").mean(), months=pl.len().cast(pl.Int64))
-        .sort("decile")
         .collect()
     )
 

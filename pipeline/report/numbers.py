@@ -49,11 +49,17 @@ class Numbers:
 
     @cached_property
     def returns(self) -> dict[str, object]:
-        """Months, bonds and bond-months of the returns: first, last, bonds, bond_months."""
+        """Months, bonds and bond-months of the returns: first, last, months, bonds, bond_months."""
         month = pl.col("month")
         return (
             self.data.panel("bond_returns")
-            .select(first=month.min(), last=month.max(), bonds=pl.col("isin").n_unique(), bond_months=pl.len())
+            .select(
+                first=month.min(),
+                last=month.max(),
+                months=month.n_unique(),
+                bonds=pl.col("isin").n_unique(),
+                bond_months=pl.len(),
+            )
             .collect()
             .row(0, named=True)
         )

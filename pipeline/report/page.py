@@ -73,16 +73,12 @@ def _subtitle(numbers: Numbers) -> str:
     )
 
 
-def _end(numbers: Numbers) -> str:
-    return "" if numbers.span is None else f"data end in {numbers.span[1]:%Y-%m}"
-
-
 def _cards(numbers: Numbers) -> Iterator[tuple[str, str, str]]:
     """Key figures: value, what it is, and a word on it."""
     data = numbers.data
     if data.has("bond_returns"):
         held = numbers.returns
-        yield f"{held['first']:%Y-%m} – {held['last']:%Y-%m}", "months of bond returns", _end(numbers)
+        yield f"{held['months']:,} months", "of bond returns", f"{held['first']:%Y-%m} to {held['last']:%Y-%m}"
         yield f"{held['bonds']:,}", "bonds", "with at least one return"
         yield f"{held['bond_months']:,}", "bond-months", "with a return"
     yield f"{data.dictionary.height}", "characteristics", "raw, winsorised, ranked"

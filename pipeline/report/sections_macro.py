@@ -9,6 +9,9 @@ from pipeline.report.blocks import Block, Build, Content, Figure, Section, Table
 from pipeline.report.charts_macro import EQUITY_FACTORS, OTHER_FACTORS, PREDICTOR_WORDS
 from pipeline.report.numbers import Numbers
 
+#: Columns of ``french_factors`` that are no excess returns.
+_NO_RETURNS = frozenset({"rf", "liq_innov", "intermediary"})
+
 
 def _published(numbers: Numbers) -> Sequence[Content]:
     french = numbers.data.frame("french_factors")
@@ -23,9 +26,9 @@ def _published(numbers: Numbers) -> Sequence[Content]:
             caption="Cumulative log returns of published equity factors, each from its first month on.",
         ),
         Table(
-            html=tables.factors(statistics.factor_summary(french, columns)),
-            caption="Monthly means with Newey-West t-statistics. rf is the bill rate; liq_innov and intermediary are "
-            "innovations, not returns.",
+            html=tables.factors(statistics.factor_summary(french, columns, _NO_RETURNS)),
+            caption="Monthly means with Newey-West t-statistics. No Sharpe ratio for the bill rate rf and for "
+            "liq_innov and intermediary, which are innovations.",
         ),
     ]
 

@@ -177,9 +177,12 @@ def _monthly_r2(numbers: Numbers) -> pl.DataFrame:
 
 
 def _dictionary(numbers: Numbers) -> Content:
+    dictionary = numbers.data.dictionary
+    sources = ", ".join(dict.fromkeys(dictionary["source"]))
     return Table(
-        html=tables.dictionary(numbers.data.dictionary),
-        caption="Every characteristic of the panel, from the registry that computes it; m is the month of the row.",
+        html=tables.dictionary(dictionary.drop("source")),
+        caption="Every characteristic of the panel, from the registry that computes it; m is the month of the row. "
+        f"Definitions: {sources}.",
     )
 
 

@@ -14,7 +14,7 @@ _FOLLOWED = 6
 
 
 def _coverage(numbers: Numbers) -> Content:
-    counts = statistics.coverage(numbers.panel_or_none("bond_universe"), numbers.panel_or_none("bond_returns"))
+    counts = statistics.coverage(numbers.panel_or_none("bond_characteristics"), numbers.panel_or_none("bond_returns"))
     drawn = [charts_panel.coverage(counts)]
     if numbers.data.has("bond_characteristics"):
         drawn.append(charts_panel.present(statistics.present_by_month(numbers.missing)))
@@ -47,7 +47,7 @@ def _histograms(numbers: Numbers) -> Content:
     return Figure(
         charts=[charts_panel.histogram(bars.filter(name=name), name) for name in held],
         columns=4,
-        caption="Grey bars: raw values; blue line: winsorised. The axis spans the winsorised values, and raw values "
+        caption="Grey: raw values; blue line: winsorised. The axis spans the winsorised values, and raw values "
         "beyond it are counted in the outermost bar. Heights are shares of the values, all months pooled.",
     )
 
@@ -96,7 +96,7 @@ SECTIONS = (
         intro="How many bonds there are, and how many of their characteristics are known. A month's characteristics "
         "are those of the bonds in its index snapshot; its returns those of the bonds held over from the month before.",
         blocks=(
-            Block(build=_coverage, either=("bond_universe", "bond_returns")),
+            Block(build=_coverage, either=("bond_characteristics", "bond_returns")),
             Block(build=_sectors, needs=("bond_returns",)),
         ),
     ),

@@ -7,7 +7,7 @@ hundred columns does not have to fit in memory. Belongs here: numbers. Does not:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,12 +38,12 @@ class Distributions:
     histogram: pl.DataFrame
 
 
-def coverage(universe: pl.LazyFrame | None, returns: pl.LazyFrame | None) -> pl.DataFrame:
+def coverage(snapshot: pl.LazyFrame | None, returns: pl.LazyFrame | None) -> pl.DataFrame:
     """Count bonds month by month.
 
     Parameters
     ----------
-    universe, returns : pl.LazyFrame or None
+    snapshot, returns : pl.LazyFrame or None
         ``month, isin``: bonds in the snapshot of the month, bonds with a return of the month.
 
     Returns
@@ -51,7 +51,7 @@ def coverage(universe: pl.LazyFrame | None, returns: pl.LazyFrame | None) -> pl.
     pl.DataFrame
         month, kind (``in the snapshot`` or ``with a return``), bonds; sorted.
     """
-    named = (("in the snapshot", universe), ("with a return", returns))
+    named = (("in the snapshot", snapshot), ("with a return", returns))
     counted = [
         panel.group_by("month").agg(pl.len().cast(pl.Int64).alias("bonds")).with_columns(pl.lit(kind).alias("kind"))
         for kind, panel in named
@@ -309,7 +309,7 @@ def sectors(returns: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def factor_summary(factors: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def factor_summary(factors: pl.DataFrame, columns: Sequence[str], innovations: Container[str] = ()) -> pl.DataFrame:
     """Describe monthly factors.
 
     Parameters
@@ -318,6 +318,8 @@ def factor_summary(factors: pl.DataFrame, columns: Sequence[str]) -> pl.DataFram
         ``month`` and ``columns``, decimals, null where missing.
     columns : sequence of str
         Factors; those without two values are left out.
+    innovations : container of str, optional
+        Those of them that are no excess returns and so have no Sharpe ratio.
 
     Returns
     -------
@@ -342,7 +344,7 @@ def factor_summary(factors: pl.DataFrame, columns: Sequence[str]) -> pl.DataFram
                 "mean": mean,
                 "std": deviation,
                 "t": mean / error,
-                "sharpe": mean / deviation * 12**0.5,
+                "sharpe": None if column in innovations else mean / deviation * 12**0.5,
             }
         )
     schema = {"name": pl.String, "first": pl.String, "last": pl.String, "months": pl.Int64}

@@ -16,11 +16,11 @@ from pipeline.report.charts import PALETTE
 _MISSING = "–"
 
 
-def _html(table: GT) -> Markup:
+def _html(table: GT, font_size: str = "12.5px") -> Markup:
     styled = (
         table.sub_missing(missing_text=_MISSING)
         .tab_options(
-            table_font_size="12.5px",
+            table_font_size=font_size,
             table_width="100%",
             data_row_padding="3px",
             column_labels_font_weight="600",
@@ -49,8 +49,9 @@ def summary(frame: pl.DataFrame) -> Markup:
         .tab_spanner("raw values", ["mean", "std", "min", "p1", "p25", "p50", "p75", "p99", "max"])
         .tab_spanner("winsorised", ["std_w", "min_w", "max_w"])
         .cols_label(p50="median", std_w="std", min_w="min", max_w="max")
+        .tab_options(data_row_padding_horizontal="3px", column_labels_padding_horizontal="3px")
     )
-    return _html(table)
+    return _html(table, font_size="11.5px")
 
 
 def sectors(frame: pl.DataFrame) -> Markup:
@@ -141,15 +142,7 @@ def dictionary(frame: pl.DataFrame) -> Markup:
     table = (
         GT(frame.with_columns(window), id="table-dictionary", rowname_col="name")
         .cols_width(
-            {
-                "name": "17%",
-                "definition": "26%",
-                "unit": "9%",
-                "inputs": "18%",
-                "timing": "12%",
-                "window": "11%",
-                "source": "7%",
-            }
+            {"name": "19%", "definition": "25%", "unit": "10%", "inputs": "20%", "timing": "13%", "window": "13%"}
         )
         .tab_options(table_layout="fixed")
     )

@@ -2,19 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
-from pipeline.simulation.layouts import write_extracts
+from pipeline.panel.calendar import last_closed_month
+from pipeline.simulation.files import write_market
 from pipeline.simulation.market import simulate
 from pipeline.simulation.sizes import SIZES
-
-PARQUET = ("bonds.index_constituents",)
-
-
-def last_closed_month(today: date) -> date:
-    """First day of the month before that of `today`."""
-    return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def _month(text: str) -> date:
@@ -39,11 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--csv", action="store_true", help="write the bond extract as CSV instead of Parquet")
     arguments = parser.parse_args(argv)
     market = simulate(arguments.size, seed=arguments.seed, end=arguments.end)
-    files = write_extracts(market.tables, arguments.out, parquet=() if arguments.csv else PARQUET)
-    truth = arguments.truth or arguments.out.parent / "truth"
-    truth.mkdir(parents=True, exist_ok=True)
-    for name, frame in market.truth.items():
-        frame.write_parquet(truth / f"{name}.parquet")
+    files = write_market(market, arguments.out, arguments.truth or arguments.out.parent / "truth", csv=arguments.csv)
     rows = market.tables["bonds.index_constituents"].height
     what = f"{arguments.size} market to {arguments.end:%Y-%m}"
     print(f"{what}: {len(files)} files, {rows} bond-months in {arguments.out}")

@@ -152,7 +152,9 @@ def test_rows_that_break_the_schema_are_not_written(folder):
         compute=lambda inputs, months, settings: pl.DataFrame({"month": list(months), "level": [-1.0] * len(months)}),
     )
     shop = workshop(folder, broken)
-    with pytest.raises(InvalidRows, match=r"broken: 2 row\(s\) break level\|min; first .*2020, 1, 1.*Nothing was written"):
+    with pytest.raises(
+        InvalidRows, match=r"broken: 2 row\(s\) break level\|min; first .*2020, 1, 1.*Nothing was written"
+    ):
         statuses(shop, "broken", month_range(FIRST, date(2020, 2, 1)))
     assert shop.home.lake.months("broken") == []
 

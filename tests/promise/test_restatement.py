@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 import polars as pl
+from promise import END, INDEX, build, contents, later, with_late_returns
 
 from assets.all import MONTHLY_ASSETS
-from promise import END, INDEX, build, contents, later, with_late_returns
 from pipeline.panel.calendar import month_range, shift
 
 MONTH = date(2021, 6, 1)
@@ -91,12 +91,13 @@ def test_a_restated_spread(factory, market):
 
 
 def test_an_appended_month(factory, market):
+    end = shift(END, -1)
     before = {
-        table: with_late_returns(table, frame.filter(~later(table, frame, shift(END, -1))), shift(END, -1), lambda _: pl.lit(None))
+        table: with_late_returns(table, frame.filter(~later(table, frame, end)), end, lambda _: pl.lit(None))
         for table, frame in market.items()
     }
     home = factory.home("appended", before)
-    build(home, shift(END, -1))
+    build(home, end)
     old = contents(home)
     factory.home("appended", market)
     built = build(home, END)

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 
+from promise import END, build, files
+
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
-from promise import END, build, files
 from pipeline.panel.calendar import month_range
 
 _BUILD_ALL = """

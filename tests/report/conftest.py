@@ -116,7 +116,6 @@ def full() -> ReportData:
         title="A report <of tests>",
         sources={"bonds.index_constituents": "constituents <one>.parquet"},
         settings={"bond_ipca": {"n_factors": 2, "window": {"months": 60, "least": (1, 2)}}},
-        bond_universe=characteristics.select("month", "isin"),
         bond_returns=returns,
         bond_characteristics=characteristics,
         bond_training_panel=training,

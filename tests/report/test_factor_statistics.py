@@ -76,7 +76,9 @@ def test_importance_does_not_depend_on_the_rotation(full: ReportData) -> None:
     assert gamma["importance"].is_sorted(descending=True)
     angle = 0.7
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned_rows = recursion.rows.with_columns(gamma=pl.lit(pl.Series([(recursion.gamma @ turn).ravel().tolist()])).first())
+    turned_rows = recursion.rows.with_columns(
+        gamma=pl.lit(pl.Series([(recursion.gamma @ turn).ravel().tolist()])).first()
+    )
     turned = Recursion(rows=turned_rows, statistics=recursion.statistics, names=recursion.names)
     other = dict(factor_statistics.loadings(turned).select("name", "importance").iter_rows())
     for name, importance in gamma.select("name", "importance").iter_rows():

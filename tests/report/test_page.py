@@ -136,8 +136,7 @@ def test_an_absent_frame_is_named_where_it_is_missed(without: Callable[..., Repo
     for section in SECTIONS:
         for block in section.blocks:
             lacking |= dict.fromkeys(block.lacking(Numbers(data)))
-    optional = {
-        "bond_universe", "bond_managed_portfolios", "bond_ipca_forecasts", "bond_ipca_intercept_forecasts"
+    optional = {"bond_managed_portfolios", "bond_ipca_forecasts", "bond_ipca_intercept_forecasts"
     }  # fmt: skip
     assert (set(lacking) == {name}) or (name in optional and not lacking)
 

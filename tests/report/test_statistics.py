@@ -20,9 +20,9 @@ def _panel(rows: list[tuple[date, str, float | None, float | None]]) -> pl.LazyF
 
 def test_coverage_counts_each_panel() -> None:
     january, february = date(2020, 1, 1), date(2020, 2, 1)
-    universe = pl.LazyFrame({"month": [january, january, february], "isin": ["a", "b", "a"]})
+    snapshot = pl.LazyFrame({"month": [january, january, february], "isin": ["a", "b", "a"]})
     returns = pl.LazyFrame({"month": [february], "isin": ["a"]})
-    counted = statistics.coverage(universe, returns)
+    counted = statistics.coverage(snapshot, returns)
     assert counted.rows() == [
         (january, "in the snapshot", 2),
         (february, "in the snapshot", 1),
@@ -143,6 +143,7 @@ def test_factor_summary_by_hand() -> None:
     months = [date(2020, m, 1) for m in range(1, 5)]
     frame = pl.DataFrame({"month": months, "x": [None, 0.01, 0.03, None], "y": [None] * 4}).cast({"y": pl.Float64})
     (row,) = statistics.factor_summary(frame, ["x", "y"]).iter_rows(named=True)
+    assert statistics.factor_summary(frame, ["x"], {"x"})["sharpe"].to_list() == [None]
     assert (row["name"], row["first"], row["last"], row["months"]) == ("x", "2020-02", "2020-03", 2)
     assert row["mean"] == pytest.approx(0.02)
     assert row["std"] == pytest.approx(np.sqrt(0.0002))

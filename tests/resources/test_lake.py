@@ -61,7 +61,9 @@ def test_a_crash_while_writing_leaves_no_partition(lake, monkeypatch, fails_at):
 
 def test_a_window_names_the_months_that_are_missing(lake):
     lake.write("bond_returns", MONTH, frame(1.0), ["month", "isin"], **PROVENANCE)
-    with pytest.raises(MissingPartitions, match=r"bond_beta reads 2 month\(s\) of bond_returns .* 2008-05, 2008-06\. Mat"):
+    with pytest.raises(
+        MissingPartitions, match=r"bond_beta reads 2 month\(s\) of bond_returns .* 2008-05, 2008-06\. Mat"
+    ):
         lake.window("bond_returns", MONTH, 3, reader="bond_beta")
     assert lake.window("bond_returns", MONTH, 1).height == 1
 

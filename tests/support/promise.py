@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from pipeline.panel.calendar import month_range, shift
@@ -83,7 +84,9 @@ def later(table: str, frame: pl.DataFrame, month: date) -> pl.Expr:
     return pl.col(date_column(table)) >= first_later
 
 
-def with_late_returns(table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]) -> pl.DataFrame:
+def with_late_returns(
+    table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]
+) -> pl.DataFrame:
     """Change the index returns earned in the month after ``month``, whose rows else belong to ``month``."""
     if table != INDEX:
         return frame

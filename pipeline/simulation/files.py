@@ -1,0 +1,34 @@
+"""Writing a whole market: its extracts as vendors would send them, and its truth beside them."""
+
+from pathlib import Path
+
+from pipeline.simulation.layouts import write_extracts
+from pipeline.simulation.market import Market
+
+# The one table that is large in every size.
+_PARQUET = ("bonds.index_constituents",)
+
+
+def write_market(market: Market, extracts: Path, truth: Path, *, csv: bool = False) -> list[Path]:
+    """Write the files of a market.
+
+    Parameters
+    ----------
+    market : Market
+        What to write.
+    extracts : Path
+        Folder of the vendor files.
+    truth : Path
+        Folder of the true values, which no panel and no model may read.
+    csv : bool
+        Write the bond extract as CSV instead of Parquet.
+
+    Returns
+    -------
+    list of Path
+        The vendor files.
+    """
+    truth.mkdir(parents=True, exist_ok=True)
+    for name, frame in market.truth.items():
+        frame.write_parquet(truth / f"{name}.parquet")
+    return write_extracts(market.tables, extracts, parquet=() if csv else _PARQUET)
