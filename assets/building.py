@@ -15,9 +15,9 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from assets.contract import InvalidRows, validated
 from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
-from resources.content import combine
 from resources.home import Home
 from resources.lake import Manifest, month_label
 from resources.settings import Settings
@@ -93,10 +93,6 @@ class BrokenChain(LookupError):
 
 class MissingExtracts(LookupError):
     """Vendor files without which an asset can't be built are not on disk."""
-
-
-class InvalidRows(ValueError):
-    """Rows break the schema of their asset."""
 
 
 @dataclass(frozen=True)
@@ -330,7 +326,7 @@ class Workshop:
         progress(asset.name, done, len(months))
         for chunk in _chunks(list(stale)):
             frame = asset.compute(Inputs(sources, chunk[0], chunk[-1]), chunk, self.home.settings)
-            rows = _by_month(_validated(asset.name, self.schemas[asset.name], frame), chunk)
+            rows = _by_month(validated(asset.name, self.schemas[asset.name], frame), chunk)
             for month in chunk:
                 manifest = self.home.lake.write(asset.name, month, rows[month], self.key(asset.name), **stale[month])
                 yield Outcome(month, "built", manifest)
@@ -354,7 +350,7 @@ class Workshop:
             status = "current"
             if manifest is None:
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
-                frame = _validated(asset.name, self.schemas[asset.name], step.frame)
+                frame = validated(asset.name, self.schemas[asset.name], step.frame)
                 state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else None
                 manifest = self.home.lake.write(
                     asset.name, month, frame, self.key(asset.name), state=state, **provenance
@@ -403,22 +399,3 @@ def _by_month(frame: pl.DataFrame, months: Sequence[date]) -> dict[date, pl.Data
     if strange:
         raise InvalidRows(f"rows of months that were not asked for: {', '.join(map(str, strange[:5]))}")
     return {month: parts.get(month, frame.clear()) for month in months}
-
-
-def _validated(name: str, schema: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
-    """Cast to the schema, or say which rule which rows break."""
-    try:
-        good, failures = schema.filter(frame, cast=True)
-    except dy.exc.SchemaError as error:
-        raise InvalidRows(f"{name}: {error}. Nothing was written.") from error
-    counts = failures.counts()
-    if counts:
-        rules = "; ".join(f"{count} row(s) break {rule}" for rule, count in sorted(counts.items()))
-        rows = failures.invalid().select(schema.primary_key()).head(5).rows()
-        raise InvalidRows(f"{name}: {rules}; first {rows}. Nothing was written.")
-    return good
-
-
-def all_digest(manifests: Mapping[date, Manifest]) -> str:
-    """Digest of all partitions of an asset, for comparing two lakes."""
-    return combine(f"{month_label(month)}:{manifest.content}" for month, manifest in sorted(manifests.items()))

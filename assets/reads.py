@@ -16,7 +16,7 @@ import polars as pl
 
 from pipeline.panel.calendar import month_range, shift
 from resources.content import combine
-from resources.lake import MissingPartitions
+from resources.lake import Manifest, MissingPartitions
 
 if TYPE_CHECKING:
     from assets.building import Workshop
@@ -94,47 +94,41 @@ class Source(Protocol):
         """Give all that the partitions of ``first`` to ``last`` read here."""
 
 
-def _window_digest(read: Read, month: date, origin: date, known: list[date], digests: Mapping[date, str]) -> str:
-    low = bisect_left(known, read.first(month, origin))
-    high = bisect_right(known, read.last(month))
-    return combine(f"{each:%Y-%m}:{digests[each]}" for each in known[low:high])
-
-
 class OpenPartitions:
-    """Partitions of an upstream asset."""
+    """Partitions of an upstream asset; manifests are looked up as windows need them."""
 
     def __init__(self, read: Partitions, reader: str, workshop: Workshop) -> None:
         self.read, self.reader, self.lake = read, reader, workshop.home.lake
         self.schema = workshop.schemas[read.source]
         self.origin = workshop.origin(read.source)
-        self.manifests = self.lake.manifests(read.source)
-        self.known = sorted(month for month in self.manifests if self.origin and month >= self.origin)
-        self.digests = {month: self.manifests[month].content for month in self.known}
+        self._manifests: dict[date, Manifest | None] = {}
+
+    def _manifest(self, month: date) -> Manifest | None:
+        if month not in self._manifests:
+            self._manifests[month] = self.lake.manifest(self.read.source, month)
+        return self._manifests[month]
 
     def _wanted(self, first: date, last: date) -> list[date]:
-        """Months that must be there for the partitions of ``first`` to ``last``."""
-        if self.origin is None:
-            return []
-        start, end = self.read.first(first, self.origin), self.read.last(last)
-        return month_range(start, end) if start <= end else []
+        """Months that must be there for the partitions of ``first`` to ``last``; none before the source begins."""
+        return month_range(self.read.first(first, self.origin), self.read.last(last)) if self.origin else []
 
     def require(self, first: date, last: date) -> list[date]:
         """Return the months of the windows, or raise :class:`MissingPartitions` where one was never built."""
         wanted = self._wanted(first, last)
-        missing = [month for month in wanted if month not in self.digests]
+        missing = [month for month in wanted if self._manifest(month) is None]
         if missing:
             raise MissingPartitions(self.read.source, missing, self.reader)
         return wanted
 
     def digest(self, month: date) -> str:
         """Digest of the contents of the window's partitions."""
-        if self.origin is None:
-            return ABSENT
-        return _window_digest(self.read, month, self.origin, self.known, self.digests)
+        found = ((each, self._manifest(each)) for each in self._wanted(month, month))
+        return combine(f"{each:%Y-%m}:{manifest.content}" for each, manifest in found if manifest is not None)
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
-        months = [month for month in self.require(first, last) if self.manifests[month].rows]
+        held = ((month, self._manifest(month)) for month in self.require(first, last))
+        months = [month for month, manifest in held if manifest is not None and manifest.rows]
         scan = self.lake.scan(self.read.source, months)
         return self.schema.create_empty(lazy=True) if scan is None else scan
 
@@ -166,7 +160,9 @@ class OpenRows:
 
     def digest(self, month: date) -> str:
         """Digest of the month digests in the window."""
-        return _window_digest(self.read, month, self.known[0], self.known, self.digests) if self.known else ABSENT
+        low = bisect_left(self.known, self.read.first(month, self.known[0]))
+        high = bisect_right(self.known, self.read.last(month))
+        return combine(f"{each:%Y-%m}:{self.digests[each]}" for each in self.known[low:high])
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' rows."""

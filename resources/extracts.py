@@ -60,6 +60,7 @@ class ExtractStore:
         self.folder = Path(folder)
         self.stage = Path(stage)
         self._known: Known = {}
+        self._manifests: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def available(self) -> dict[str, list[Path]]:
         """Table name -> its files, by a cheap look at the folder; nothing is validated.
@@ -223,7 +224,15 @@ class ExtractStore:
         if not TABLE_NAME.match(table):
             raise ValueError(f"{table!r} is no table name")
         path = self.stage / table / _DIGESTS
-        return json.loads(path.read_text()) if path.is_file() else None
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        # Read again only when replaced: a build of many months asks for it thousands of times.
+        mark = (stat.st_ino, stat.st_mtime_ns)
+        if self._manifests.get(path, (None,))[0] != mark:
+            self._manifests[path] = (mark, json.loads(path.read_text()))
+        return self._manifests[path][1]
 
     def _months(self, table: str) -> dict[date, dict[str, Any]]:
         manifest = self._manifest(table)

@@ -69,7 +69,8 @@ def _subtitle(numbers: Numbers) -> str:
     first, last = numbers.span
     return (
         f"Bond panel, macro series and recursively estimated factor models from {market}, {first:%B %Y} to "
-        f"{last:%B %Y}. The numbers of a month use nothing dated after it."
+        f"{last:%B %Y}. What is stored for a month uses nothing dated after it; figures in sample or under the newest "
+        "estimates say so."
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -13,6 +14,8 @@ from pipeline.report.numbers import MODELS, Numbers
 
 #: Rows of Gamma followed through time.
 _FOLLOWED = 6
+#: Entries of a setting that are shown one by one.
+_LISTED = 8
 _PLAIN, _INTERCEPT = "bond_ipca", "bond_ipca_intercept"
 _WARMING_UP = Words(text="The model is still warming up: no month has the history that its first estimation needs.")
 
@@ -194,7 +197,11 @@ def _settings(numbers: Numbers) -> Sequence[Content]:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, dict):
+    """Return a setting in words; a long mapping as how often it holds each of its values."""
+    if isinstance(value, Mapping):
+        if len(value) > _LISTED and not any(isinstance(each, Mapping) for each in value.values()):
+            counts = Counter(_plain(each) for each in value.values())
+            return f"{len(value)} entries: " + ", ".join(f"{each} ({times})" for each, times in counts.most_common())
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_plain(each) for each in value)

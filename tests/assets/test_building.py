@@ -8,7 +8,8 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from assets.building import BrokenChain, InvalidRows, MissingExtracts, MonthlyAsset, Step, Workshop
+from assets.building import BrokenChain, MissingExtracts, MonthlyAsset, Step, Workshop
+from assets.contract import InvalidRows
 from assets.reads import Partitions, Rows
 from pipeline.panel.calendar import month_range
 from resources.home import Home

@@ -13,8 +13,9 @@ import pytest
 from promise import build, contents, later, with_late_returns
 
 from assets.all import MONTHLY_ASSETS
+from pipeline.panel.calendar import shift
 
-MONTHS = [date(2021, 3, 1), date(2024, 2, 1), date(2026, 4, 1)]
+MONTHS = [date(2021, 3, 1), date(2025, 2, 1)]
 
 
 def _changed(table: str, frame: pl.DataFrame, month: date) -> pl.DataFrame:
@@ -61,10 +62,11 @@ def test_the_perturbation_reaches_every_table(market):
 
 def test_a_row_of_the_month_itself_matters(market, factory, baseline):
     month = MONTHS[1]
-    tables = {table: _changed(table, frame, date(2024, 1, 1)) for table, frame in market.items()}
+    tables = {table: _changed(table, frame, shift(month, -1)) for table, frame in market.items()}
     home = factory.home("present", tables)
     build(home, month)
     expected = contents(baseline)
     changed = {key for key, content in contents(home).items() if expected[key] != content}
-    # Changed numbers leave membership as it is.
-    assert changed == {(asset.name, month) for asset in MONTHLY_ASSETS if asset.name != "bond_universe"}
+    # Changed numbers leave membership as it is, and no series of FRED-MD is published in the month it is about.
+    late = {"bond_universe", "fred_md", "macro_factors"}
+    assert changed == {(asset.name, month) for asset in MONTHLY_ASSETS if asset.name not in late}
