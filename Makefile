@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIPELINE_HOME ?= data
+# A folder of extracts has a home of its own, so that no lake holds two markets.
+PIPELINE_HOME ?= $(if $(EXTRACTS),data-$(notdir $(patsubst %/,%,$(EXTRACTS))),data)
 export PIPELINE_HOME
 # Narrow linear algebra: more threads than one lose more to hand-over than they win.
 export OPENBLAS_NUM_THREADS ?= 1

@@ -23,10 +23,13 @@ PAGE = "index.html"
 def report_data(workshop: Workshop) -> ReportData:
     """Gather from the lake what the page shows; what is not there stays absent with the reason."""
     home = workshop.home
-    frames: dict[str, Any] = {name: home.lake.scan(name, home.lake.months(name)) for name in FRAMES}
+    buildable = set(workshop.buildable())
+    frames: dict[str, Any] = {
+        name: home.lake.scan(name, home.lake.months(name) if name in buildable else []) for name in FRAMES
+    }
     absent = {name: _why_absent(workshop, name) for name, frame in frames.items() if frame is None}
     truth = _truth(home.truth)
-    kind = "the simulated market" if truth else home.extracts_folder.name
+    kind = "the simulated market" if truth else home.extracts_folder.resolve().name
     return ReportData(
         title=f"Bond factor report: {kind}",
         sources={name: ", ".join(file.name for file in files) for name, files in home.extracts.available().items()},

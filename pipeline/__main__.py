@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialise every asset whose extracts are there, and the report")
-    run.add_argument("--extracts", type=Path, help="folder of vendor files (default: <home>/extracts)")
+    run.add_argument("--extracts", type=Path, help="folder of vendor files, linked as <home>/extracts")
     run.add_argument("--from", dest="first", type=_month, help="first month wanted, YYYY-MM (default: all data)")
     run.add_argument("--to", dest="last", type=_month, help="last month wanted, YYYY-MM (default: last closed month)")
     run.add_argument("--rebuild-from", type=_month, help="rebuild months from here on even if up to date")
@@ -54,18 +54,17 @@ def _run(arguments: argparse.Namespace) -> None:
     console = Console()
     home = Home.from_environment()
     if arguments.extracts is not None:
-        home = Home(home.folder, arguments.extracts)
         if not arguments.extracts.is_dir():
             raise SystemExit(f"EXTRACTS={arguments.extracts} is not a folder.")
+        home.link_extracts(arguments.extracts)
     last = arguments.last or last_closed_month(date.today())
-    if arguments.extracts is None:
-        _simulate_if_empty(home, arguments.size, last, console)
+    _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
     rebuild = f"{arguments.rebuild_from:%Y-%m}" if arguments.rebuild_from else None
-    for _ in run_everything(home, arguments.first, last, rebuild, console):
-        pass
+    run_everything(home, arguments.first, last, rebuild, console)
     console.print(f"\nThe report: [bold]{home.reports / 'index.html'}[/]", highlight=False, soft_wrap=True)
-    console.print("The UI:     [bold]make ui[/], then http://127.0.0.1:3000", highlight=False)
+    elsewhere = "" if home.folder.name == "data" else f" PIPELINE_HOME={os.environ['PIPELINE_HOME']}"
+    console.print(f"The UI:     [bold]make ui{elsewhere}[/], then http://127.0.0.1:3000", highlight=False)
 
 
 def _ui(arguments: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ def build_defs(home: Home) -> dg.Definitions:
         jobs=[refit, observe],
         schedules=[monthly_refit_schedule(refit, also=[report.key.to_user_string()])],
         sensors=[extracts_changed(observe)],
-        resources={"home": HomeResource(folder=str(home.folder), extracts=str(home.extracts_folder))},
+        resources={"home": HomeResource(folder=str(home.folder))},
         # A chain of short steps: a process each would cost more than the work.
         executor=dg.in_process_executor,
     )
@@ -40,7 +40,7 @@ def build_defs(home: Home) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Definitions over the home that the environment names (``PIPELINE_HOME``, ``PIPELINE_EXTRACTS``)."""
+    """Definitions over the home that the environment names (``PIPELINE_HOME``)."""
     home = Home.from_environment()
     home.prepare_dagster()
     return build_defs(home)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -87,10 +87,8 @@ def _quiet(console: Console) -> dg.LoggerDefinition:
     return progress
 
 
-def run_everything(
-    home: Home, first: date | None, last: date, rebuild_from: str | None, console: Console
-) -> Iterator[dg.ExecuteInProcessResult | dg.DagsterRunStatus]:
-    """Materialise every buildable asset for every month, then the report; yields each run's result.
+def run_everything(home: Home, first: date | None, last: date, rebuild_from: str | None, console: Console) -> None:
+    """Materialise every buildable asset for every month, then the report.
 
     Parameters
     ----------
@@ -102,34 +100,57 @@ def run_everything(
         ``YYYY-MM`` from which partitions are rebuilt even if they are up to date.
     console : rich.console.Console
         Progress goes there.
+
+    Raises
+    ------
+    Exception
+        Whatever stopped an asset; months that were finished before stay.
     """
     workshop = Workshop(MONTHLY_ASSETS, home)
-    console.print(f"Reading the extracts in {home.extracts_folder}", highlight=False)
+    console.print(f"Reading the extracts in {home.extracts_folder}", highlight=False, soft_wrap=True)
     workshop.refresh(workshop.buildable())
     _show_lacking(workshop, console)
-    definitions = build_defs(home)
-    definitions = dg.Definitions.merge(definitions, dg.Definitions(loggers={"console": _quiet(console)}))
-    instance = dg.DagsterInstance.get()
-    tags = {REBUILD_TAG: rebuild_from} if rebuild_from else {}
+    launcher = Launcher(home, console, {REBUILD_TAG: rebuild_from} if rebuild_from else {})
     for stretch in plan(workshop, first, last):
         console.rule(f"{stretch.first:%Y-%m} to {last:%Y-%m}: {', '.join(stretch.names)}", align="left")
-        window = {_RANGE_START: key_of(stretch.first), _RANGE_END: key_of(last)}
-        yield _materialise(definitions, instance, stretch.names, {**tags, **window})
+        launcher.range(stretch.names, stretch.first, last)
     console.rule("the report", align="left")
-    yield _materialise(definitions, instance, (REPORT,), tags)
+    launcher.run((REPORT,), {})
 
 
-def _materialise(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, names: Sequence[str], tags: dict[str, str]
-) -> dg.ExecuteInProcessResult:
-    job = definitions.resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(
-        instance=instance,
-        asset_selection=[dg.AssetKey(name) for name in names],
-        tags=tags,
-        run_config={"loggers": {"console": {"config": {}}}},
-        raise_on_error=True,
-    )
+class Launcher:
+    """Launches runs over a home in this process, recorded in the home's Dagster instance.
+
+    Parameters
+    ----------
+    home : Home
+        Its ``dagster`` folder must have been prepared.
+    console : rich.console.Console
+        What assets say goes there.
+    tags : mapping of str to str
+        Tags of every run.
+    """
+
+    def __init__(self, home: Home, console: Console, tags: Mapping[str, str]) -> None:
+        loggers = dg.Definitions(loggers={"console": _quiet(console)})
+        definitions = dg.Definitions.merge(build_defs(home), loggers)
+        self._job = definitions.resolve_implicit_global_asset_job_def()
+        self._instance = dg.DagsterInstance.get()
+        self._tags = dict(tags)
+
+    def range(self, names: Sequence[str], first: date, last: date) -> None:
+        """Materialise assets for every month of a range, in one run."""
+        self.run(names, {_RANGE_START: key_of(first), _RANGE_END: key_of(last)})
+
+    def run(self, names: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Materialise assets in one run; a failure is raised."""
+        self._job.execute_in_process(
+            instance=self._instance,
+            asset_selection=[dg.AssetKey(name) for name in names],
+            tags={**self._tags, **tags},
+            run_config={"loggers": {"console": {"config": {}}}},
+            raise_on_error=True,
+        )
 
 
 def _show_lacking(workshop: Workshop, console: Console) -> None:

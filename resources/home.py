@@ -21,6 +21,10 @@ from resources.settings import Settings, load_settings
 EVENT_BATCH_SIZE = 1000
 
 
+class OtherExtracts(ValueError):
+    """A home was asked to read other vendor files than those it was built from."""
+
+
 class Home:
     """Folders below ``PIPELINE_HOME`` and what they hold.
 
@@ -28,19 +32,41 @@ class Home:
     ----------
     folder : pathlib.Path
         The home. Created as needed.
-    extracts : pathlib.Path, optional
-        Vendor files; ``<folder>/extracts`` unless given.
     """
 
-    def __init__(self, folder: Path, extracts: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = Path(folder).resolve()
-        self.extracts_folder = Path(extracts).resolve() if extracts else self.folder / "extracts"
 
     @classmethod
     def from_environment(cls) -> Home:
-        """Home named by ``PIPELINE_HOME`` (``data``), extracts by ``PIPELINE_EXTRACTS`` (``<home>/extracts``)."""
-        extracts = os.environ.get("PIPELINE_EXTRACTS")
-        return cls(Path(os.environ.get("PIPELINE_HOME", "data")), Path(extracts) if extracts else None)
+        """Home named by ``PIPELINE_HOME``, ``data`` by default."""
+        return cls(Path(os.environ.get("PIPELINE_HOME", "data")))
+
+    @property
+    def extracts_folder(self) -> Path:
+        """Folder of the vendor files, or the link to where they are."""
+        return self.folder / "extracts"
+
+    def link_extracts(self, folder: Path) -> None:
+        """Let this home read the vendor files in ``folder``, now and whenever it is opened again.
+
+        Raises
+        ------
+        OtherExtracts
+            If the home already reads other files: partitions of the two would stand side by side.
+        """
+        here = self.extracts_folder
+        if here.exists() and here.resolve() == folder.resolve():
+            return
+        if here.is_symlink() or (here.exists() and any(here.iterdir())):
+            raise OtherExtracts(
+                f"{self.folder.name}/ was built from {here.resolve()}. Give {folder} a home of its own: "
+                f"PIPELINE_HOME=data-{folder.resolve().name}"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if here.exists():
+            here.rmdir()
+        here.symlink_to(folder.resolve(), target_is_directory=True)
 
     @property
     def reports(self) -> Path:
@@ -50,7 +76,7 @@ class Home:
     @property
     def truth(self) -> Path:
         """Folder of the simulated market's true values; absent beside real extracts."""
-        return self.extracts_folder.parent / "truth"
+        return self.folder / "truth"
 
     @cached_property
     def lake(self) -> Lake:
@@ -95,13 +121,12 @@ class HomeResource(dg.ConfigurableResource):
 
     Attributes
     ----------
-    folder, extracts : str
-        See :class:`Home`; an empty ``extracts`` means the folder in the home.
+    folder : str
+        See :class:`Home`.
     """
 
     folder: str
-    extracts: str = ""
 
     def open(self) -> Home:
         """Open the home."""
-        return Home(Path(self.folder), Path(self.extracts) if self.extracts else None)
+        return Home(Path(self.folder))
