@@ -211,7 +211,7 @@ def monthly_rank_correlations(training: pl.LazyFrame, ranked: Sequence[str]) -> 
         pl.col("ret_excess").rank("average").over("month").alias("_return")
     )
     return (
-        bonds.group_by("month")
+        bonds.group_by("month", maintain_order=True)
         .agg(
             pl.when(pl.len() > 2).then(pl.corr("_return", column)).alias(column.removesuffix("_r")) for column in ranked
         )
@@ -268,7 +268,7 @@ def cross_section_bands(panel: pl.LazyFrame, columns: Sequence[str]) -> pl.DataF
     parts = []
     for column in columns:
         value = pl.col(column)
-        part = panel.group_by("month").agg(
+        part = panel.group_by("month", maintain_order=True).agg(
             pl.lit(column.removesuffix("_w")).alias("name"),
             value.count().cast(pl.Int64).alias("bonds"),
             value.mean().alias("mean"),
@@ -297,7 +297,7 @@ def sectors(returns: pl.LazyFrame) -> pl.DataFrame:
     """
     value = pl.col("ret_excess")
     return (
-        returns.group_by("sector")
+        returns.group_by("sector", maintain_order=True)
         .agg(
             bonds=pl.col("isin").n_unique().cast(pl.Int64),
             bond_months=pl.len().cast(pl.Int64),
