@@ -5,6 +5,8 @@ Belongs here: the check and its words. Does not: the schemas (``assets.schemas``
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import dataframely as dy
 import polars as pl
 
@@ -37,20 +39,18 @@ def validated(name: str, schema: type[dy.Schema], frame: pl.DataFrame) -> pl.Dat
     InvalidRows
         Where a column is missing or rows break a rule, naming the rules, how many rows break each, and the first ones.
     """
-    try:
+    with suppress(pl.exceptions.PolarsError, dy.exc.SchemaError):
         cast = schema.cast(frame)
         if holds(schema, cast):
             return cast
-    except (pl.exceptions.InvalidOperationError, pl.exceptions.ColumnNotFoundError, dy.exc.SchemaError):
-        # The slow way says what is wrong.
-        pass
+    raise InvalidRows(f"{name}: {broken_rules(schema, frame)}. Nothing was written.")
+
+
+def broken_rules(schema: type[dy.Schema], frame: pl.DataFrame) -> str:
+    """Say which rules how many rows break, and which rows are the first."""
     try:
-        good, failures = schema.filter(frame, cast=True)
+        _, failures = schema.filter(frame, cast=True)
     except dy.exc.SchemaError as error:
-        raise InvalidRows(f"{name}: {error}. Nothing was written.") from error
-    counts = failures.counts()
-    if counts:
-        rules = "; ".join(f"{count} row(s) break {rule}" for rule, count in sorted(counts.items()))
-        rows = failures.invalid().select(schema.primary_key()).head(5).rows()
-        raise InvalidRows(f"{name}: {rules}; first {rows}. Nothing was written.")
-    return good
+        return str(error).splitlines()[0]
+    rules = "; ".join(f"{count} row(s) break {rule}" for rule, count in sorted(failures.counts().items()))
+    return f"{rules}; first {failures.invalid().select(schema.primary_key()).head(5).rows()}"

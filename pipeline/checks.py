@@ -11,6 +11,7 @@ from datetime import date
 import dagster as dg
 
 from assets.building import MonthlyAsset, Workshop
+from assets.contract import broken_rules, holds
 from pipeline.panel.calendar import shift
 from pipeline.partitions import months_of
 from resources.content import content_hash
@@ -34,9 +35,8 @@ def stored_rows(
     key, schema = workshop.key(asset.name), workshop.schemas[asset.name]
     for month in months:
         rows = workshop.home.lake.read(asset.name, month)
-        broken = schema.filter(rows).failure.counts()
-        if broken:
-            failures[f"{month:%Y-%m}"] = "; ".join(f"{count} row(s) break {rule}" for rule, count in broken.items())
+        if not holds(schema, rows):
+            failures[f"{month:%Y-%m}"] = broken_rules(schema, rows)
         elif content_hash(rows, key) != manifests[month].content.split("+")[0]:
             failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
     return failures

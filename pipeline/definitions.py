@@ -1,5 +1,7 @@
 """Dagster's entry: gathers assets, checks, jobs, schedule and sensor over one home; implements nothing."""
 
+import warnings
+
 import dagster as dg
 
 from assets.all import MONTHLY_ASSETS
@@ -12,6 +14,9 @@ from pipeline.jobs import monthly_refit, observe_extracts
 from pipeline.schedules import monthly_refit_schedule
 from pipeline.sensors import extracts_changed
 from resources.home import Home, HomeResource
+
+# Backfill policies and observable assets are in beta, which Dagster says once for each of fifty assets.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 def build_defs(home: Home) -> dg.Definitions:
