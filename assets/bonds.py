@@ -9,9 +9,10 @@ import polars as pl
 
 from assets import schemas
 from assets.building import MonthlyAsset, Previous, Step
+from assets.figures import missing
 from assets.reads import Inputs, Partitions, Read, Rows
 from pipeline.bonds.characteristics import bond_characteristics
-from pipeline.bonds.registry import lookback
+from pipeline.bonds.registry import NAMES, lookback
 from pipeline.bonds.returns import bond_returns
 from pipeline.bonds.universe import bonds_seen
 from resources.settings import Settings
@@ -89,6 +90,7 @@ ASSETS = (
         schema=schemas.bond_characteristics,
         reads=_characteristics_reads,
         compute=_bond_characteristics,
+        figures=missing(NAMES),
         settings=("bond_characteristics",),
     ),
 )

@@ -16,6 +16,7 @@ import dataframely as dy
 import polars as pl
 
 from assets.contract import InvalidRows, validated
+from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
 from resources.home import Home
@@ -71,6 +72,8 @@ class MonthlyAsset:
         Names of optional reads of which at least one must be there.
     series : tuple of str
         Columns worth drawing over time; empty draws row counts.
+    figures : callable
+        From the rows of a month to what its manifest says of them to people.
     """
 
     name: str
@@ -85,6 +88,7 @@ class MonthlyAsset:
     any_of: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset({"polars", "parquet"})
     series: tuple[str, ...] = ()
+    figures: Figures = nothing
 
 
 class BrokenChain(LookupError):
@@ -328,7 +332,7 @@ class Workshop:
             frame = asset.compute(Inputs(sources, chunk[0], chunk[-1]), chunk, self.home.settings)
             rows = _by_month(validated(asset.name, self.schemas[asset.name], frame), chunk)
             for month in chunk:
-                manifest = self.home.lake.write(asset.name, month, rows[month], self.key(asset.name), **stale[month])
+                manifest = self._write(asset, month, rows[month], stale[month])
                 yield Outcome(month, "built", manifest)
             done += len(chunk)
             progress(asset.name, done, len(months))
@@ -352,12 +356,17 @@ class Workshop:
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
                 frame = validated(asset.name, self.schemas[asset.name], step.frame)
                 state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else None
-                manifest = self.home.lake.write(
-                    asset.name, month, frame, self.key(asset.name), state=state, **provenance
-                )
+                manifest = self._write(asset, month, frame, provenance, state)
                 status = "built"
             yield Outcome(month, status, manifest)
             progress(asset.name, done, len(months))
+
+    def _write(
+        self, asset: MonthlyAsset, month: date, rows: pl.DataFrame, provenance: dict[str, Any], state: str | None = None
+    ) -> Manifest:
+        figures = asset.figures(rows)
+        key = self.key(asset.name)
+        return self.home.lake.write(asset.name, month, rows, key, metadata=figures, state=state, **provenance)
 
     def _manifest_before(self, asset: MonthlyAsset, month: date) -> Manifest | None:
         origin = self.origin(asset.name)

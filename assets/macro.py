@@ -13,6 +13,7 @@ import polars as pl
 
 from assets import schemas
 from assets.building import MonthlyAsset
+from assets.figures import first_row
 from assets.reads import Inputs, Partitions, Read, Rows, Vintages
 from pipeline.macro.bond_market import bond_market_factor
 from pipeline.macro.fred_md import fred_md
@@ -109,6 +110,7 @@ ASSETS = (
         schema=schemas.fred_md,
         reads=lambda settings: {"fred_md": Vintages(source="fred_md")},
         compute=_fred_md,
+        figures=first_row("vintage"),
         settings=("fred_md",),
     ),
     MonthlyAsset(
@@ -121,6 +123,7 @@ ASSETS = (
         schema=schemas.macro_factors,
         reads=lambda settings: {"fred_md": Vintages(source="fred_md")},
         compute=_macro_factors,
+        figures=first_row("vintage", "reference_month", "n_bai_ng", "converged"),
         settings=("macro_factors",),
         series=("n_bai_ng", "n_series"),
     ),
@@ -135,6 +138,7 @@ ASSETS = (
         reads=lambda settings: _optional_rows(GOYAL_WELCH_TABLES, _GOYAL_WELCH_LOOKBACK),
         any_of=("goyal_welch.predictors", "fred.GS10", "fred.BAA", "crsp.msi"),
         compute=_goyal_welch,
+        figures=first_row("source"),
         settings=("goyal_welch",),
         series=("dp", "dfy", "svar"),
     ),

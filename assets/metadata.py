@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -17,6 +18,7 @@ import polars as pl
 import vl_convert as vlc
 
 from assets.building import MonthlyAsset, Outcome
+from pipeline.bonds.registry import data_dictionary
 from resources.lake import Lake, Manifest
 
 _PREVIEW_ROWS, _PREVIEW_COLUMNS = 8, 8
@@ -31,6 +33,7 @@ def month_metadata(outcome: Outcome) -> dict[str, Any]:
         "dagster/partition_row_count": outcome.manifest.rows,
         "content": outcome.manifest.content,
         "status": outcome.status,
+        **{name: value for name, value in outcome.manifest.metadata.items() if value is not None},
     }
 
 
@@ -40,12 +43,29 @@ def newest_metadata(asset: MonthlyAsset, lake: Lake, month: date, columns: Mappi
     if not manifests:
         return {}
     frame = lake.read(asset.name, max(manifests))
-    schema = dg.TableSchema([dg.TableColumn(name, str(column.dtype)) for name, column in columns.items()])
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, str(column.dtype), _description(name)) for name, column in columns.items()]
+    )
     return {
         "dagster/column_schema": schema,
         "preview": dg.MetadataValue.md(markdown_table(frame)),
         "plot": dg.MetadataValue.md(_image(_chart(asset, lake, manifests))),
     }
+
+
+_FORMS = {"_w": "winsorised within the month", "_r": "ranked within the month, -0.5 to 0.5"}
+
+
+@cache
+def _definitions() -> dict[str, str]:
+    table = data_dictionary()
+    raw = dict(table.select("name", "definition").iter_rows())
+    return raw | {f"{name}{end}": f"{name}, {words}" for name in raw for end, words in _FORMS.items()}
+
+
+def _description(column: str) -> str | None:
+    """Definition of a characteristic's column; other columns are described by their asset."""
+    return _definitions().get(column)
 
 
 def markdown_table(frame: pl.DataFrame) -> str:

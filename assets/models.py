@@ -10,6 +10,7 @@ import polars as pl
 
 from assets import schemas
 from assets.building import MonthlyAsset, Previous, Step
+from assets.figures import first_row
 from assets.reads import Inputs, Partitions, States
 from pipeline.bonds.registry import RANKED
 from pipeline.models.ipca_recursion import IPCAState, forecasts, ipca_month
@@ -46,6 +47,7 @@ def _ipca_assets(name: str, words: str) -> tuple[MonthlyAsset, MonthlyAsset]:
         schema=schemas.ipca,
         reads=lambda settings: {"portfolios": Partitions(source="bond_managed_portfolios", lookback=None)},
         compute=partial(_ipca, name),
+        figures=first_row("status", "iterations", "converged", "total_r2", "oos_total_r2"),
         settings=(name,),
         recursive=True,
         kinds=frozenset({"numpy", "parquet"}),

@@ -106,20 +106,3 @@ def rank_transform(frame: pl.DataFrame, columns: Sequence[str], suffix: str = "_
             for column in columns
         ],
     )
-
-
-def missing_counts(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Count rows and missing values of each column and month.
-
-    Returns
-    -------
-    pl.DataFrame
-        Columns month, name, n (rows of the month), missing; ordered by month and by ``columns``.
-    """
-    counted = frame.group_by("month").agg(pl.len().alias("n"), *[pl.col(column).null_count() for column in columns])
-    order = pl.Enum(list(columns))
-    return (
-        counted.unpivot(columns, index=["month", "n"], variable_name="name", value_name="missing")
-        .sort("month", pl.col("name").cast(order))
-        .select("month", "name", "n", "missing")
-    )

@@ -70,3 +70,16 @@ def factory_home_of_bonds(tmp_path) -> Workshop:
     first = workshop.origin("bond_universe")
     list(workshop.build("bond_universe", month_range(first, shift(first, 5))))
     return workshop
+
+
+@pytest.fixture
+def factory_home_of_tiny(tmp_path) -> Home:
+    """A home of the tiny market with the newest month of some assets."""
+    home = Factory(tmp_path).home("tiny", simulate("tiny", end=END).tables)
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    wanted = ["fred_md", "goyal_welch", "bond_characteristics"]
+    workshop.refresh(wanted)
+    needed = workshop.first_needed(wanted, END)
+    for name in workshop.closure(wanted):
+        list(workshop.build(name, month_range(needed[name], END)))
+    return home

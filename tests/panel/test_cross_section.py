@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from scipy.stats import rankdata
 from scipy.stats.mstats import mquantiles
 
-from pipeline.panel.cross_section import CrossSectionSettings, missing_counts, rank_transform, winsorise
+from pipeline.panel.cross_section import CrossSectionSettings, rank_transform, winsorise
 
 A, B = date(2008, 5, 1), date(2008, 6, 1)
 
@@ -109,18 +109,3 @@ def test_a_month_without_values_stays_missing_and_ranks_zero():
     assert rank_transform(frame, ["x"])["x_r"].to_list() == [0.0, 0.0, 0.0]
     empty = frame.clear()
     assert rank_transform(winsorise(empty, ["x"]), ["x"]).columns == ["month", "x", "x_w", "x_r"]
-
-
-def test_missing_values_are_counted_by_month_and_name():
-    frame = pl.DataFrame({"month": [B, A, A], "y": [1.0, 2.0, None], "x": pl.Series([None] * 3, dtype=pl.Float64)})
-    expected = pl.DataFrame(
-        {"month": [A, A, B, B], "name": ["y", "x", "y", "x"], "n": [2, 2, 1, 1], "missing": [1, 2, 0, 1]},
-        schema_overrides={"n": pl.UInt32, "missing": pl.UInt32},
-    )
-    assert_frame_equal(missing_counts(frame, ["y", "x"]), expected, check_dtypes=False)
-
-
-@pytest.mark.parametrize(("lower", "upper"), [(0.5, 0.5), (-0.1, 0.9), (0.1, 1.1)])
-def test_impossible_quantiles_are_refused(lower, upper):
-    with pytest.raises(ValueError, match="winsorising needs"):
-        CrossSectionSettings(lower=lower, upper=upper)
