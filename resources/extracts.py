@@ -21,7 +21,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from filelock import FileLock
 
@@ -33,7 +32,7 @@ from pipeline.extracts.survey import TABLE_NAME, Known, Source, Survey, signatur
 from pipeline.extracts.table import Table, Tabular
 from pipeline.extracts.tabular import month_blocks
 from pipeline.extracts.validation import Inspection, refuse_empty, refuse_shrunken_months
-from resources.content import combine
+from resources.content import combine, month_digests
 
 _DIGESTS = "digests.json"
 
@@ -338,61 +337,6 @@ class _Staged:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path)
-
-
-def month_digests(frame: pl.DataFrame) -> dict[str, tuple[int, str]]:
-    """Row count and digest of every month of a staged table, in one pass over its columns.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Sorted by ``month`` and key; columns are text, dates and numbers. Hashing month by month with
-        `resources.content.content_hash` takes milliseconds a month, minutes for some hundred long series.
-
-    Returns
-    -------
-    dict of str to (int, str)
-        Month ``YYYY-MM`` -> rows and 32 hexadecimal digits. A null differs from every value.
-    """
-    hashes: dict[str, Any] = {}
-    runs = frame.get_column("month").rle().struct.unnest()
-    months = [f"{month:%Y-%m}" for month in runs.get_column("value")]
-    ends = runs.get_column("len").cum_sum().to_list()
-    bounds = list(zip([0, *ends[:-1]], ends, strict=True)) if ends else []
-    for month, (start, end) in zip(months, bounds, strict=True):
-        hashes[month] = hashlib.blake2b(f"{end - start}".encode(), digest_size=16)
-    schema = frame.schema
-    names = sorted(schema)
-    plain = frame.select(_canonical(name, schema[name], part) for name in names for part in _PARTS)
-    for name in names:
-        label = f"{name}:{schema[name]}".encode()
-        nulls = plain.get_column(f"{name}|null").to_numpy().tobytes()
-        values = plain.get_column(f"{name}|value")
-        if values.dtype == pl.String:
-            text = "".join(values.to_list()).encode()
-            at = np.concatenate(([0], plain.get_column(f"{name}|bytes").cum_sum().to_numpy()))
-        else:
-            text = values.to_numpy().tobytes()
-            at = np.arange(frame.height + 1) * (len(text) // max(frame.height, 1))
-        for month, (start, end) in zip(months, bounds, strict=True):
-            hashes[month].update(label + nulls[start:end] + text[at[start] : at[end]])
-    return {month: (end - start, hashes[month].hexdigest()) for month, (start, end) in zip(months, bounds, strict=True)}
-
-
-_PARTS = ("null", "value", "bytes")
-
-
-def _canonical(name: str, dtype: pl.DataType, part: str) -> pl.Expr:
-    """Null flags, values without nulls, and bytes a value takes, of a column."""
-    column = pl.col(name)
-    if dtype == pl.String:
-        # A mark after each cell keeps "ab", "c" apart from "a", "bc".
-        value = column.fill_null("") + "\0"
-        parts = {"null": column.is_null().cast(pl.UInt8), "value": value, "bytes": value.str.len_bytes().cast(pl.Int64)}
-    else:
-        value = column.to_physical().fill_null(0)
-        parts = {"null": column.is_null().cast(pl.UInt8), "value": value, "bytes": pl.lit(0, dtype=pl.Int64)}
-    return parts[part].alias(f"{name}|{part}")
 
 
 def _blocks(source: Source, workspace: Path) -> Iterator[Mapping[str, pl.DataFrame]]:

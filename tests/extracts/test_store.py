@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import resources.extracts
 from pipeline.extracts.errors import BadExtract
-from resources.extracts import ExtractStore, month_digests
+from resources.content import month_digests
+from resources.extracts import ExtractStore
 from tests.extracts import layout_samples as samples
 
 Drop = Callable[..., Path]
