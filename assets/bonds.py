@@ -25,7 +25,8 @@ def _bond_returns(inputs: Inputs, months: Sequence[date], settings: Settings) ->
 
 
 def _bond_universe(inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
-    return Step(bonds_seen(inputs["index_snapshot"], month, previous.frame if previous else None))
+    present = inputs.at("index_snapshot", month).select("month", "isin").collect()
+    return Step(bonds_seen(present, month, previous.frame if previous else None))
 
 
 def _bond_characteristics(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:

@@ -68,8 +68,8 @@ class MonthlyAsset:
         The partition of m needs the one of m-1.
     code_version : str
         Raised by hand whenever the rows change.
-    any_of : tuple of str
-        Names of optional reads of which at least one must be there.
+    any_of : tuple of tuple of str
+        Groups of optional reads; of one group all must be there.
     series : tuple of str
         Columns worth drawing over time; empty draws row counts.
     figures : callable
@@ -85,7 +85,7 @@ class MonthlyAsset:
     settings: tuple[str, ...] = ()
     recursive: bool = False
     code_version: str = "1"
-    any_of: tuple[str, ...] = ()
+    any_of: tuple[tuple[str, ...], ...] = ()
     kinds: frozenset[str] = frozenset({"polars", "parquet"})
     series: tuple[str, ...] = ()
     figures: Figures = nothing
@@ -166,9 +166,12 @@ class Workshop:
         for read in self.reads(name).values():
             if not read.optional:
                 files += self._lacking(read)
-        choices = [self._lacking(self.reads(name)[choice]) for choice in self.assets[name].any_of]
+        choices = [
+            [file for read in group for file in self._lacking(self.reads(name)[read])]
+            for group in self.assets[name].any_of
+        ]
         if choices and all(choices):
-            files.append(" or ".join(dict.fromkeys(file for choice in choices for file in choice)))
+            files.append(" or ".join(dict.fromkeys(" with ".join(choice) for choice in choices)))
         return list(dict.fromkeys(files))
 
     def _lacking(self, read: Read) -> list[str]:
@@ -287,6 +290,8 @@ class Workshop:
         asset, origin = self.assets[name], self.origin(name)
         ordered = sorted(months)
         early = [month for month in ordered if origin is None or month < origin]
+        if origin is not None:
+            self.home.lake.drop_before(name, origin)
         yield from (Outcome(month, "before data", None) for month in early)
         if len(early) == len(ordered):
             return
@@ -308,7 +313,14 @@ class Workshop:
         if rebuild_from is not None and month >= rebuild_from:
             return None
         manifest = self.home.lake.manifest(name, month)
-        return manifest if manifest is not None and manifest.made_from(**provenance) else None
+        if manifest is None or not manifest.made_from(**provenance):
+            return None
+        return manifest if self.has_state(manifest) else None
+
+    def has_state(self, manifest: Manifest) -> bool:
+        """Whether the state that a manifest names is in the store; true where it names none."""
+        month = date.fromisoformat(f"{manifest.month}-01")
+        return not manifest.state or self.home.models.holds(manifest.asset, month, manifest.state)
 
     def _build_chunks(
         self,
@@ -349,20 +361,22 @@ class Workshop:
         for done, month in enumerate(months, start=1):
             before = self._manifest_before(asset, month)
             provenance = self._provenance(asset, sources, month)
-            provenance["reads"]["previous"] = before.content if before else "none"
+            provenance["reads"]["previous"] = before.digest if before else "none"
             manifest = self._current(asset.name, month, provenance, rebuild_from)
             status = "current"
             if manifest is None:
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
                 frame = validated(asset.name, self.schemas[asset.name], step.frame)
-                state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else None
+                state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else ""
                 manifest = self._write(asset, month, frame, provenance, state)
+                if state:
+                    self.home.models.keep_only(asset.name, month, state)
                 status = "built"
             yield Outcome(month, status, manifest)
             progress(asset.name, done, len(months))
 
     def _write(
-        self, asset: MonthlyAsset, month: date, rows: pl.DataFrame, provenance: dict[str, Any], state: str | None = None
+        self, asset: MonthlyAsset, month: date, rows: pl.DataFrame, provenance: dict[str, Any], state: str = ""
     ) -> Manifest:
         figures = asset.figures(rows)
         key = self.key(asset.name)
@@ -385,9 +399,9 @@ class Workshop:
         if before is None:
             return None
         frame = self.home.lake.read(asset.name, shift(month, -1))
-        if "+" not in before.content:
+        if not before.state:
             return Previous(frame)
-        return Previous(frame, *self.home.models.load(asset.name, shift(month, -1)))
+        return Previous(frame, *self.home.models.load(asset.name, shift(month, -1), before.state))
 
 
 def _chunks(months: Sequence[date]) -> Iterator[list[date]]:

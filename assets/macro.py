@@ -18,8 +18,9 @@ from assets.reads import Inputs, Partitions, Read, Rows, Vintages
 from pipeline.macro.bond_market import bond_market_factor
 from pipeline.macro.fred_md import fred_md
 from pipeline.macro.french import MONTHLY_TABLES, french_factors, french_factors_daily
+from pipeline.macro.goyal_welch import LOOKBACK as GOYAL_WELCH_LOOKBACK
+from pipeline.macro.goyal_welch import RECIPES, goyal_welch
 from pipeline.macro.goyal_welch import TABLES as GOYAL_WELCH_TABLES
-from pipeline.macro.goyal_welch import goyal_welch
 from pipeline.macro.macro_factors import macro_factors
 from pipeline.macro.treasury import TREASURY_SERIES, treasury_curve
 from pipeline.macro.vix import vix_innovation
@@ -75,9 +76,6 @@ def _treasury_reads(settings: Settings) -> dict[str, Read]:
     return yields | {_ZERO: Rows(source="treasury.zero_yields", optional=True)}
 
 
-# The published file's dividends and the twelve-month sums reach thirteen months back.
-_GOYAL_WELCH_LOOKBACK = 13
-
 ASSETS = (
     MonthlyAsset(
         name="french_factors",
@@ -88,7 +86,7 @@ ASSETS = (
         ),
         schema=schemas.french_factors,
         reads=lambda settings: _optional_rows(MONTHLY_TABLES),
-        any_of=("french.factors_3", "french.factors_5"),
+        any_of=(("french.factors_3",), ("french.factors_5",)),
         compute=_french_factors,
         series=("mkt_rf", "smb", "hml", "wml"),
     ),
@@ -135,8 +133,8 @@ ASSETS = (
             "CRSP index or the published file, whichever is on disk."
         ),
         schema=schemas.goyal_welch,
-        reads=lambda settings: _optional_rows(GOYAL_WELCH_TABLES, _GOYAL_WELCH_LOOKBACK),
-        any_of=("goyal_welch.predictors", "fred.GS10", "fred.BAA", "crsp.msi"),
+        reads=lambda settings: _optional_rows(GOYAL_WELCH_TABLES, GOYAL_WELCH_LOOKBACK),
+        any_of=tuple(recipe.tables for recipe in RECIPES),
         compute=_goyal_welch,
         figures=first_row("source"),
         settings=("goyal_welch",),
@@ -151,7 +149,7 @@ ASSETS = (
         ),
         schema=schemas.treasury_curve,
         reads=_treasury_reads,
-        any_of=tuple(f"{_YIELD}{tenor}" for tenor in TREASURY_SERIES),
+        any_of=tuple((f"{_YIELD}{tenor}",) for tenor in TREASURY_SERIES),
         compute=_treasury_curve,
         series=("y_1m", "y_2y", "y_10y", "y_30y"),
     ),

@@ -6,6 +6,7 @@ Belongs here: turning partitions into Dagster metadata. Does not: the report's p
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -23,6 +24,8 @@ from resources.lake import Lake, Manifest
 
 _PREVIEW_ROWS, _PREVIEW_COLUMNS = 8, 8
 _PLOT_MONTHS = 240
+# What Markdown would take for more than text.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def month_metadata(outcome: Outcome) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def month_metadata(outcome: Outcome) -> dict[str, Any]:
         return {"dagster/partition_row_count": 0, "status": "before the first data: nothing to hold"}
     return {
         "dagster/partition_row_count": outcome.manifest.rows,
-        "content": outcome.manifest.content,
+        "content": outcome.manifest.digest,
         "status": outcome.status,
         **{name: value for name, value in outcome.manifest.metadata.items() if value is not None},
     }
@@ -83,7 +86,7 @@ def _cell(value: Any) -> str:
         return f"{value:.5g}"
     if isinstance(value, list):
         return f"{len(value)} values"
-    return escape(str(value)).replace("|", "\\|")
+    return _MARKDOWN.sub(r"\\\1", escape(" ".join(str(value).split())))
 
 
 def _chart(asset: MonthlyAsset, lake: Lake, manifests: Mapping[date, Manifest]) -> alt.Chart:

@@ -103,7 +103,8 @@ class OpenPartitions:
         self.origin = workshop.origin(read.source)
         self._manifests: dict[date, Manifest | None] = {}
 
-    def _manifest(self, month: date) -> Manifest | None:
+    def manifest(self, month: date) -> Manifest | None:
+        """Manifest of a month, looked up once; None where the partition is not there."""
         if month not in self._manifests:
             self._manifests[month] = self.lake.manifest(self.read.source, month)
         return self._manifests[month]
@@ -115,19 +116,19 @@ class OpenPartitions:
     def require(self, first: date, last: date) -> list[date]:
         """Return the months of the windows, or raise :class:`MissingPartitions` where one was never built."""
         wanted = self._wanted(first, last)
-        missing = [month for month in wanted if self._manifest(month) is None]
+        missing = [month for month in wanted if self.manifest(month) is None]
         if missing:
             raise MissingPartitions(self.read.source, missing, self.reader)
         return wanted
 
     def digest(self, month: date) -> str:
         """Digest of the contents of the window's partitions."""
-        found = ((each, self._manifest(each)) for each in self._wanted(month, month))
-        return combine(f"{each:%Y-%m}:{manifest.content}" for each, manifest in found if manifest is not None)
+        found = ((each, self.manifest(each)) for each in self._wanted(month, month))
+        return combine(f"{each:%Y-%m}:{manifest.digest}" for each, manifest in found if manifest is not None)
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
-        held = ((month, self._manifest(month)) for month in self.require(first, last))
+        held = ((month, self.manifest(month)) for month in self.require(first, last))
         months = [month for month, manifest in held if manifest is not None and manifest.rows]
         scan = self.lake.scan(self.read.source, months)
         return self.schema.create_empty(lazy=True) if scan is None else scan
@@ -146,8 +147,9 @@ class OpenStates:
 
     def frame(self, first: date, last: date) -> dict[date, State]:
         """Load the states of the windows' months."""
-        months = self.partitions.require(first, last)
-        return {month: self.models.load(self.partitions.read.source, month) for month in months}
+        source = self.partitions.read.source
+        held = {month: self.partitions.manifest(month) for month in self.partitions.require(first, last)}
+        return {month: self.models.load(source, month, manifest.state) for month, manifest in held.items() if manifest}
 
 
 class OpenRows:
@@ -247,6 +249,10 @@ class Inputs:
     def lazy(self, name: str) -> pl.LazyFrame:
         """Frame of a read, not yet read."""
         return self._sources[name].frame(self._first, self._last)
+
+    def at(self, name: str, month: date) -> pl.LazyFrame:
+        """Frame of a read for the partition of one month alone, not yet read."""
+        return self._sources[name].frame(month, month)
 
     def vintages(self, name: str) -> dict[str, pl.DataFrame]:
         """Frames of a family by vintage."""

@@ -18,7 +18,9 @@ from rich.console import Console
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
+from assets.metadata import newest_metadata
 from benchmarks.comparison import Comparison
+from pipeline.checks import CHECKS, checks_of
 from pipeline.panel.calendar import month_range, shift
 from pipeline.running import Launcher, plan
 from pipeline.simulation.history import history
@@ -45,19 +47,22 @@ def new_month(size: MarketSize) -> Comparison:
     tables = simulate(size, end=END).tables
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        everything = _seconds(lambda: _stage_and_build(home, history(tables, shift(END, -1)), shift(END, -1)))
-        month = _seconds(lambda: _stage_and_build(home, tables, END))
+        _write(home, history(tables, shift(END, -1)))
+        everything = _seconds(lambda: _stage_and_build(home, shift(END, -1)))
+        _write(home, tables)
+        month = _seconds(lambda: _stage_and_build(home, END))
     work = f"every asset, one new month after {size.months} months, {size.alive} bonds"
     return Comparison(work, "itself: the full rebuild", month, everything)
 
 
 def orchestration(size: MarketSize) -> Comparison:
-    """Time a backfill of everything through Dagster, checks included, and the same builds without it."""
+    """Time a backfill of everything through Dagster, and the same builds, checks and previews without it."""
     tables = simulate(size, end=END).tables
     with tempfile.TemporaryDirectory() as folder:
         plain, dagster = Home(Path(folder) / "plain"), Home(Path(folder) / "dagster")
-        bare = _seconds(lambda: _stage_and_build(plain, tables, END))
-        write_extracts(tables, dagster.extracts_folder, parquet=("bonds.index_constituents",))
+        _write(plain, tables)
+        _write(dagster, tables)
+        bare = _seconds(lambda: (_stage_and_build(plain, END), _check_and_draw(plain)))
         dagster.prepare_dagster()
         whole = _seconds(lambda: _backfill(dagster))
     share = (whole - bare) / whole
@@ -65,8 +70,11 @@ def orchestration(size: MarketSize) -> Comparison:
     return Comparison(work, "itself: without Dagster", whole, bare, note=f"orchestration's share {share:.1%}")
 
 
-def _stage_and_build(home: Home, tables: Mapping[str, pl.DataFrame], last: date) -> None:
+def _write(home: Home, tables: Mapping[str, pl.DataFrame]) -> None:
     write_extracts(tables, home.extracts_folder, parquet=("bonds.index_constituents",))
+
+
+def _stage_and_build(home: Home, last: date) -> None:
     workshop = Workshop(MONTHLY_ASSETS, home)
     workshop.refresh(workshop.buildable())
     for stretch in plan(workshop, None, last):
@@ -74,6 +82,15 @@ def _stage_and_build(home: Home, tables: Mapping[str, pl.DataFrame], last: date)
             months = home.lake.months(name)
             first = shift(months[-1], 1) if months else stretch.first
             list(workshop.build(name, month_range(first, last)))
+
+
+def _check_and_draw(home: Home) -> None:
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    for asset in MONTHLY_ASSETS:
+        manifests = home.lake.manifests(asset.name)
+        for name in checks_of(asset):
+            CHECKS[name][0](workshop, asset, manifests, list(manifests))
+        newest_metadata(asset, home.lake, END, workshop.schemas[asset.name].columns())
 
 
 def _backfill(home: Home) -> None:
@@ -84,7 +101,7 @@ def _backfill(home: Home) -> None:
         launcher.range(stretch.names, stretch.first, END)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

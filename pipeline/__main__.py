@@ -10,8 +10,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assets.building import BrokenChain, MissingExtracts
+from assets.contract import InvalidRows
+from pipeline.extracts.errors import BadExtract
 from pipeline.panel.calendar import last_closed_month
-from resources.home import Home
+from resources.home import Home, OtherExtracts
+from resources.lake import MissingPartitions
+from resources.models import MissingState
+from resources.settings import BadSettings
+
+EXPECTED = (
+    BadExtract,
+    BadSettings,
+    BrokenChain,
+    InvalidRows,
+    MissingExtracts,
+    MissingPartitions,
+    MissingState,
+    OtherExtracts,
+)
 
 
 def _month(text: str) -> date:
@@ -41,6 +58,8 @@ def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> N
     folder = home.extracts_folder
     if folder.exists() and any(folder.iterdir()):
         return
+    if folder.is_symlink():
+        raise SystemExit(f"{folder.resolve()} holds no files. Nothing is simulated into a folder of your own.")
     from pipeline.simulation.files import write_market
     from pipeline.simulation.market import simulate
 
@@ -57,7 +76,10 @@ def _run(arguments: argparse.Namespace) -> None:
         if not arguments.extracts.is_dir():
             raise SystemExit(f"EXTRACTS={arguments.extracts} is not a folder.")
         home.link_extracts(arguments.extracts)
-    last = arguments.last or last_closed_month(date.today())
+    closed = last_closed_month(date.today())
+    last = arguments.last or closed
+    if last > closed:
+        raise SystemExit(f"TO={last:%Y-%m} is not closed yet; the last closed month is {closed:%Y-%m}.")
     _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
     rebuild = f"{arguments.rebuild_from:%Y-%m}" if arguments.rebuild_from else None
@@ -85,7 +107,11 @@ def _dictionary(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Parse the command line and do what it says."""
     arguments = _parser().parse_args()
-    {"run": _run, "ui": _ui, "dictionary": _dictionary}[arguments.command](arguments)
+    try:
+        {"run": _run, "ui": _ui, "dictionary": _dictionary}[arguments.command](arguments)
+    except EXPECTED as error:
+        # These say themselves what is wrong and what to do; a traceback would only hide it.
+        raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Asset checks: what is on disk against what was promised, for every monthly asset from its own declaration.
 
-``stored_rows`` blocks: keys, ranges, and content equal to the manifest. ``row_count_drift`` and ``coverage`` warn.
-``state_chain`` stops a recursive asset whose months don't go on from one another. Belongs here: the checks. Does not:
-the schemas they check against (``assets.schemas``).
+``stored_rows`` (keys, ranges, content equal to the manifest) and ``state_chain`` (every month of a recursive asset went
+on from the month before) stop what is downstream. ``row_count_drift`` and ``coverage`` warn. Belongs here: the checks.
+Does not: the schemas they check against (``assets.schemas``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 import dagster as dg
+import polars as pl
 
 from assets.building import MonthlyAsset, Workshop
 from assets.contract import broken_rules, holds
@@ -37,7 +38,7 @@ def stored_rows(
         rows = workshop.home.lake.read(asset.name, month)
         if not holds(schema, rows):
             failures[f"{month:%Y-%m}"] = broken_rules(schema, rows)
-        elif content_hash(rows, key) != manifests[month].content.split("+")[0]:
+        elif content_hash(rows, key) != manifests[month].content:
             failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
     return failures
 
@@ -65,12 +66,17 @@ def coverage(
     key = workshop.key(asset.name)
     started = any(manifest.rows for month, manifest in manifests.items() if month < min(months, default=date.max))
     for month in months:
-        values = workshop.home.lake.read(asset.name, month).drop(key)
-        empty = not values.height or (values.width and all(column.null_count() == values.height for column in values))
+        rows = manifests[month].rows
+        # Only a single row can hold nothing but its key; panels leave out what has no value.
+        empty = not rows or (rows == 1 and _all_null(workshop.home.lake.read(asset.name, month).drop(key)))
         if empty and started:
-            failures[f"{month:%Y-%m}"] = "every value is missing" if values.height else "no rows"
+            failures[f"{month:%Y-%m}"] = "every value is missing" if rows else "no rows"
         started = started or not empty
     return failures
+
+
+def _all_null(values: pl.DataFrame) -> bool:
+    return values.width > 0 and all(column.null_count() == values.height for column in values)
 
 
 def state_chain(
@@ -81,11 +87,13 @@ def state_chain(
     first = workshop.origin(asset.name)
     for month, manifest in manifests.items():
         before = manifests.get(shift(month, -1))
+        if not workshop.has_state(manifest):
+            failures[f"{month:%Y-%m}"] = "its state is gone; materialise it again"
         if month == first:
             continue
         if before is None:
             failures[f"{month:%Y-%m}"] = "the month before is missing"
-        elif manifest.reads.get("previous") != before.content:
+        elif manifest.reads.get("previous") != before.digest:
             failures[f"{month:%Y-%m}"] = "it went on from another version of the month before; materialise it again"
     return failures
 
@@ -94,15 +102,19 @@ CHECKS: dict[str, tuple[Check, dg.AssetCheckSeverity, bool]] = {
     "stored_rows": (stored_rows, dg.AssetCheckSeverity.ERROR, True),
     "row_count_drift": (row_count_drift, dg.AssetCheckSeverity.WARN, False),
     "coverage": (coverage, dg.AssetCheckSeverity.WARN, False),
-    "state_chain": (state_chain, dg.AssetCheckSeverity.ERROR, False),
+    "state_chain": (state_chain, dg.AssetCheckSeverity.ERROR, True),
 }
 
 
 def monthly_checks(workshop: Workshop) -> Iterator[dg.AssetChecksDefinition]:
     """All checks of every monthly asset, one step an asset."""
     for asset in workshop.assets.values():
-        names = [name for name in CHECKS if name != "state_chain" or asset.recursive]
-        yield _checks(asset, names, tuple(workshop.assets.values()))
+        yield _checks(asset, checks_of(asset), tuple(workshop.assets.values()))
+
+
+def checks_of(asset: MonthlyAsset) -> list[str]:
+    """Names of the checks that an asset has; only a recursive one has a chain."""
+    return [name for name in CHECKS if name != "state_chain" or asset.recursive]
 
 
 def _checks(asset: MonthlyAsset, names: Sequence[str], everything: Sequence[MonthlyAsset]) -> dg.AssetChecksDefinition:

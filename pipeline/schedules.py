@@ -1,12 +1,15 @@
 """The monthly refit: on every day, the last closed month, as soon as everything it reads is there.
 
-The run key is the month, so that a month is refitted once however often the clock ticks. Belongs here: when, and why
+The run key is the month and the version of its data, so that a month is refitted once however often the clock ticks,
+and again when a vendor restates. Belongs here: when, and why
 not yet. Does not: what a refit is (``pipeline.jobs``).
 """
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
 
 import dagster as dg
+import exchange_calendars
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
@@ -14,7 +17,12 @@ from assets.reads import Rows, Vintages
 from pipeline.jobs import AssetJob
 from pipeline.panel.calendar import last_closed_month, shift
 from pipeline.partitions import key_of
+from resources.content import combine
+from resources.extracts import ExtractStore
 from resources.home import HomeResource
+
+# A table with so many rows a month is one of days.
+_DAILY_ROWS = 15
 
 
 def why_not_yet(workshop: Workshop, month: date) -> list[str]:
@@ -35,26 +43,52 @@ def why_not_yet(workshop: Workshop, month: date) -> list[str]:
     names = workshop.buildable()
     if not names:
         return ["no asset has its extracts on disk"]
-    reasons = [reason for name in names for reason in _late_extracts(workshop, name, month)]
-    reasons += [reason for name in names for reason in _missing_state(workshop, name, month)]
-    return list(dict.fromkeys(reasons))
+    checks = (_late_extracts, _missing_state)
+    reasons = [reason for name in names for check in checks for reason in check(workshop, name, month)]
+    reasons += [reason for name in set(workshop.assets) - set(names) for reason in _gone(workshop, name, month)]
+    return sorted(set(reasons))
 
 
 def _late_extracts(workshop: Workshop, name: str, month: date) -> list[str]:
-    store = workshop.home.extracts
+    """Find tables that end before what the month reads; optional ones count while they held the month before."""
+    store, on_disk = workshop.home.extracts, set(workshop.on_disk)
     reasons = []
     for read in workshop.reads(name).values():
-        if read.optional:
-            continue
-        if isinstance(read, Rows):
+        wanted = shift(month, -read.lag)
+        if isinstance(read, Rows) and read.source in on_disk:
             newest = store.last_month(read.source)
-            if newest < shift(month, -read.lag):
-                reasons.append(f"{read.source} ends in {newest:%Y-%m}, before {shift(month, -read.lag):%Y-%m}")
+            ended = read.optional and newest < shift(wanted, -1)
+            if newest < wanted and not ended:
+                reasons.append(f"{read.source} ends in {newest:%Y-%m}, before {wanted:%Y-%m}")
+            elif newest == wanted:
+                reasons += _half_month(store, read.source, wanted)
         elif isinstance(read, Vintages):
-            newest_vintage = max(store.family(f"{read.source}."))
+            newest_vintage = max(workshop.family(read.source))
             if newest_vintage < f"{read.source}.{month:%Y-%m}":
                 reasons.append(f"the newest vintage is {newest_vintage}, older than {month:%Y-%m}")
     return reasons
+
+
+def _half_month(store: ExtractStore, table: str, month: date) -> list[str]:
+    """Find a daily table whose newest month is ``month`` and that stops before its last trading day."""
+    newest, rows = store.last_day(table), store.rows(table)
+    daily = rows.get(shift(month, -1), 0) >= _DAILY_ROWS
+    if newest is None or not daily or newest >= last_trading_day(month):
+        return []
+    return [f"{table} ends on {newest:%Y-%m-%d}, before the last trading day of {month:%Y-%m}"]
+
+
+def last_trading_day(month: date) -> date:
+    """Last day of a month on which the New York Stock Exchange was open."""
+    calendar = exchange_calendars.get_calendar("XNYS", start=str(month), end=str(shift(month, 1) - timedelta(days=1)))
+    return calendar.last_session.date()
+
+
+def _gone(workshop: Workshop, name: str, month: date) -> list[str]:
+    """Find an asset that was built for the month before and whose file has since gone."""
+    if workshop.home.lake.manifest(name, shift(month, -1)) is None:
+        return []
+    return [f"{name} was built for {shift(month, -1):%Y-%m} and now lacks {', '.join(workshop.lacking(name))}"]
 
 
 def _missing_state(workshop: Workshop, name: str, month: date) -> list[str]:
@@ -62,9 +96,15 @@ def _missing_state(workshop: Workshop, name: str, month: date) -> list[str]:
     if not workshop.assets[name].recursive or origin is None or month <= origin:
         return []
     before = shift(month, -1)
-    if workshop.home.lake.manifest(name, before) is None:
+    manifest = workshop.home.lake.manifest(name, before)
+    if manifest is None or not workshop.has_state(manifest):
         return [f"{name} has no state for {before:%Y-%m}; backfill it up to there first"]
     return []
+
+
+def _data_version(workshop: Workshop, names: Iterable[str]) -> str:
+    tables = sorted({table for name in names for table in workshop.tables(name)})
+    return combine(f"{table}:{workshop.home.extracts.version(table)}" for table in tables)
 
 
 def monthly_refit_schedule(job: AssetJob, also: list[str]) -> dg.ScheduleDefinition:
@@ -94,7 +134,7 @@ def monthly_refit_schedule(job: AssetJob, also: list[str]) -> dg.ScheduleDefinit
         if reasons:
             return dg.SkipReason(f"{month:%Y-%m} waits: " + "; ".join(reasons))
         return dg.RunRequest(
-            run_key=f"monthly_refit {month:%Y-%m}",
+            run_key=f"monthly_refit {month:%Y-%m} {_data_version(workshop, buildable)}",
             partition_key=key_of(month),
             asset_selection=[dg.AssetKey(name) for name in (*buildable, *also)],
         )

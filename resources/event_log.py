@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dagster import DagsterEventType, EventLogEntry
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import func, select
 
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,
@@ -49,11 +51,14 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._store_run_batch(run_id, [e for e in batched if e.run_id == run_id])
 
     def _store_run_batch(self, run_id: str, events: list[EventLogEntry]) -> None:
+        rows = [self._event_to_row(event) for event in events]
         with self.run_connection(run_id) as connection:
-            for event in events:
-                connection.execute(self.prepare_insert_event(event))
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_transaction() as connection:
-            ids = [connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0] for event in events]
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+            # SQLite has one writer at a time: the rows of this transaction have the last ids, in their order.
+            last = connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            ids = range(last - len(rows) + 1, last + 1)
             self._store_asset_event_tags(connection, events, ids)
             # The asset's own row remembers only its newest event of a kind.
             newest = {

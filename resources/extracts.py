@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ from pipeline.extracts.validation import Inspection, refuse_empty, refuse_shrunk
 from resources.content import combine, month_digests
 
 _DIGESTS = "digests.json"
+_INCOMING = ".incoming-"
 
 
 @cache
@@ -151,6 +153,14 @@ class ExtractStore:
         """Last month with rows."""
         return next(reversed(self._months(table)))
 
+    def last_day(self, table: str) -> date | None:
+        """Newest day in the newest month, None for a table without days: tells a half month from a whole one."""
+        month = self.last_month(table)
+        rows = self.scan(table, month, month)
+        if "date" not in rows.collect_schema():
+            return None
+        return rows.select(pl.col("date").max()).collect().item()
+
     def version(self, table: str) -> str:
         """One hash over all month digests: the table's data version."""
         return combine(f"{month:%Y-%m}={digest}" for month, digest in self.digests(table).items())
@@ -184,7 +194,7 @@ class ExtractStore:
         return frame if last is None else frame.filter(pl.col("month") <= last)
 
     def _parquet(self, table: str, names: Iterable[str]) -> pl.LazyFrame:
-        return pl.scan_parquet([self.stage / table / name for name in names], hive_partitioning=False)
+        return pl.scan_parquet([self.stage / table / name for name in names], hive_partitioning=False, glob=False)
 
     def _survey(self) -> Survey:
         return survey(self.folder, self._known)
@@ -250,11 +260,14 @@ class ExtractStore:
             return {table.name: False for table in source.tables}
         self.stage.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            for name in sorted(table.name for table in source.tables):
+            names = sorted(table.name for table in source.tables)
+            for name in names:
                 stack.enter_context(FileLock(self.stage / f".{name}.lock"))
             if self._fresh(source, fingerprint):
                 return {table.name: False for table in source.tables}
-            incoming = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".incoming-", dir=self.stage)))
+            self._sweep(names)
+            fresh_folder = tempfile.TemporaryDirectory(prefix=f"{_INCOMING}{names[0]}-", dir=self.stage)
+            incoming = Path(stack.enter_context(fresh_folder))
             staged = [_Staged(table, source.files, incoming / table.name) for table in source.tables]
             for block in _blocks(source, incoming):
                 for one in staged:
@@ -266,6 +279,13 @@ class ExtractStore:
                     file=source.files, problem="changed while it was read", remedy="wait until it is written, try again"
                 )
             return {one.table.name: self._move_in(one, fingerprint) for one in staged}
+
+    def _sweep(self, names: Sequence[str]) -> None:
+        """Remove what killed refreshes of these tables, whose locks are held, left half done."""
+        for left in self.stage.glob(f"{_INCOMING}*"):
+            # Names may hold hyphens; what follows the last one is the temporary folder's own and holds none.
+            if left.name.rpartition("-")[0].removeprefix(_INCOMING) in names:
+                shutil.rmtree(left)
 
     def _move_in(self, staged: _Staged, fingerprint: str) -> bool:
         """Move a validated table into place, its digests last; return whether any month's content changed."""

@@ -117,7 +117,7 @@ class Home:
 
 
 class HomeResource(dg.ConfigurableResource):
-    """Dagster resource that opens a home once a process.
+    """Dagster resource that opens a home.
 
     Attributes
     ----------

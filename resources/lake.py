@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from filelock import FileLock
 
 from pipeline.panel.calendar import month_range, shift
 from resources.content import content_hash
@@ -57,7 +59,9 @@ class Manifest:
     rows : int
         Rows of the partition.
     content : str
-        Hash of the logical content, the state of a model included.
+        Hash of the logical content of the rows.
+    state : str
+        Digest of the model's state that belongs to the partition; empty where there is none.
     metadata : dict
         Figures about this month for people: counts, flags.
     """
@@ -69,7 +73,13 @@ class Manifest:
     reads: dict[str, str]
     rows: int
     content: str
+    state: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What a reader of this partition depends on: its rows and its state."""
+        return f"{self.content}+{self.state}" if self.state else self.content
 
     def made_from(self, code_version: str, settings: str, reads: Mapping[str, str]) -> bool:
         """Whether the same code, settings and inputs would make this partition again."""
@@ -90,6 +100,13 @@ def replace_file(target: Path, write: Any) -> None:
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
 
 
 class Lake:
@@ -113,11 +130,12 @@ class Lake:
     def manifest(self, asset: str, month: date) -> Manifest | None:
         """Return the manifest of a partition, None when the partition is not there."""
         path = self.partition(asset, month) / _MANIFEST
-        try:
-            text = path.read_text()
-        except FileNotFoundError:
-            return None
-        return Manifest(**json.loads(text))
+        text = _text(path)
+        if text is None and path.parent.exists():
+            # Somebody may be replacing the partition at this moment.
+            with self._lock(asset):
+                text = _text(path)
+        return None if text is None else Manifest(**json.loads(text))
 
     def manifests(self, asset: str) -> dict[date, Manifest]:
         """Return the manifests of all partitions of an asset, by month."""
@@ -145,8 +163,8 @@ class Lake:
         key : sequence of str
             Columns that identify a row.
         **provenance
-            ``code_version``, ``settings``, ``reads``, and optionally ``metadata`` and ``state``, the digest of a
-            model's state that belongs to the partition.
+            ``code_version``, ``settings``, ``reads``, and optionally ``metadata`` and ``state``: see
+            :class:`Manifest`.
 
         Returns
         -------
@@ -156,24 +174,36 @@ class Lake:
         folder = self.partition(asset, month)
         ordered = frame.sort(list(key), maintain_order=True)
         content = content_hash(ordered, [])
-        state = provenance.pop("state", None)
-        manifest = Manifest(
-            asset=asset,
-            month=month_label(month),
-            rows=ordered.height,
-            content=f"{content}+{state}" if state else content,
-            **provenance,
-        )
-        # Without the old manifest first, a crash between the two moves would leave new rows under an old manifest.
-        (folder / _MANIFEST).unlink(missing_ok=True)
-        replace_file(folder / _DATA, lambda path: ordered.write_parquet(path, compression="zstd"))
-        replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(asdict(manifest), indent=1)))
+        manifest = Manifest(asset=asset, month=month_label(month), rows=ordered.height, content=content, **provenance)
+        with self._lock(asset):
+            for stray in folder.glob(".*"):
+                stray.unlink()
+            # Withdrawn first: a crash between the two moves must not leave new rows under an old manifest.
+            (folder / _MANIFEST).unlink(missing_ok=True)
+            replace_file(folder / _DATA, lambda path: ordered.write_parquet(path, compression="zstd"))
+            replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(asdict(manifest), indent=1)))
         return manifest
+
+    def drop_before(self, asset: str, month: date) -> list[date]:
+        """Remove the partitions before a month: those of an extract that has since been replaced by a later one."""
+        label = f"month={month_label(month)}"
+        early = [folder for folder in sorted((self.folder / asset).glob("month=*")) if folder.name < label]
+        with self._lock(asset):
+            for folder in early:
+                (folder / _MANIFEST).unlink(missing_ok=True)
+                shutil.rmtree(folder)
+        return [date.fromisoformat(f"{folder.name.removeprefix('month=')}-01") for folder in early]
+
+    def _lock(self, asset: str) -> FileLock:
+        """One writer an asset: rows and manifest of a partition are always of the same build."""
+        locks = self.folder / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(locks / f"{asset}.lock")
 
     def scan(self, asset: str, months: Iterable[date]) -> pl.LazyFrame | None:
         """Scan the given partitions, all of which must exist; None when no month is asked for."""
         files = [self.partition(asset, month) / _DATA for month in months]
-        return pl.scan_parquet(files, hive_partitioning=False) if files else None
+        return pl.scan_parquet(files, hive_partitioning=False, glob=False) if files else None
 
     def read(self, asset: str, month: date) -> pl.DataFrame:
         """Read one partition.

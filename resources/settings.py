@@ -62,8 +62,10 @@ def load_settings(path: Path) -> Settings:
     return _replaced(Settings(), written, path.name, "")
 
 
-def _replaced(default: Any, written: Mapping[str, Any], file: str, section: str) -> Any:
+def _replaced(default: Any, written: Any, file: str, section: str) -> Any:
     """``default`` with the fields that are written, nested sections included."""
+    if not isinstance(written, dict):
+        raise BadSettings(f"{file} has {section} = {written!r}; it is a section of its own: write [{section}].")
     known = [each.name for each in fields(default)]
     unknown = sorted(set(written) - set(known))
     if unknown:
@@ -72,10 +74,11 @@ def _replaced(default: Any, written: Mapping[str, Any], file: str, section: str)
     for name, value in written.items():
         before = getattr(default, name)
         if is_dataclass(before):
-            if not isinstance(value, dict):
-                raise BadSettings(f"{file} [{section}] {name} is a section of its own: write [{section}.{name}].")
             values[name] = _replaced(before, value, file, f"{section}.{name}".lstrip("."))
         elif isinstance(before, Mapping):
+            strange = sorted(set(value) - set(before)) if isinstance(value, dict) else [repr(value)]
+            if strange:
+                raise BadSettings(f"{file} [{section}.{name}] has {', '.join(strange)}, which is none of its names.")
             values[name] = {**before, **value}
         else:
             values[name] = _typed(before, value, f"{file} [{section}] {name}")

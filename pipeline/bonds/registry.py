@@ -20,7 +20,6 @@ from pipeline.bonds.settings import BondCharacteristicsSettings
 CHARACTERISTICS: tuple[Characteristic, ...] = (*CONTRACT, *FUNDAMENTALS, *MOMENTS, *MOMENTUM, *EXPOSURES)
 NAMES: tuple[str, ...] = tuple(entry.name for entry in CHARACTERISTICS)
 RANKED: tuple[str, ...] = tuple(f"{name}_r" for name in NAMES)
-WINSORISED: tuple[str, ...] = tuple(f"{name}_w" for name in NAMES)
 
 
 def schema() -> dict[str, pl.DataType]:

@@ -13,8 +13,6 @@ from pipeline.panel.cross_section import finite
 # ones, so that a quotient's last bit would depend on how many rows are built together.
 PERCENT = 0.01
 
-LOOKBACK = {"index_returns": 1, "index_snapshot": 2, "french_factors": 1}
-
 SCHEMA = {
     "month": pl.Date(),
     "isin": pl.String(),

@@ -9,8 +9,6 @@ import polars as pl
 
 from pipeline.bonds.registry import RANKED
 
-LOOKBACK = {"bond_characteristics": 2, "bond_returns": 1}
-
 
 def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
     """Pair the excess return of each month with the ranked characteristics of the month before.

@@ -19,6 +19,7 @@ from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.table import Column, Table, Tabular, View
 
 MISSING = (-99.99,)
+DATE = "Pricing_Date"
 _TEXT = (
     "ISIN",
     "Cusip",
@@ -54,6 +55,7 @@ _NUMBERS = (
 _SPELLED = {name.lower(): name for name in (*_TEXT, *_NUMBERS)} | {
     "return_pct": "Return",
     "stock_price_date": "Stock_Price_Date",
+    "month": DATE,
 }
 
 
@@ -107,6 +109,7 @@ SNAPSHOT = Table(
     by_month=True,
     snapshot=True,
     published=_SPELLED,
+    lead=1,
 )
 RETURNS = Table(
     name="bonds.index_returns", key=("month", "isin"), schema=IndexReturns, by_month=True, published=_SPELLED
@@ -143,7 +146,12 @@ def _with_isin(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
         block = block.with_columns(isin=filled)
         nameless = block.filter(pl.col("isin").is_null())
         if nameless.height:
-            shown = nameless.sort("cusip", "description").head(5).select("pricing_date", "cusip", "description")
+            shown = (
+                nameless.sort("cusip", "description")
+                .head(5)
+                .select("pricing_date", "cusip", "description")
+                .rename({"pricing_date": DATE, "cusip": "Cusip", "description": "Description"})
+            )
             raise BadExtract(
                 file=files,
                 column="ISIN",
@@ -168,13 +176,13 @@ def _returns(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
 INDEX_CONSTITUENTS = Tabular(
     stem="bonds.index_constituents",
     columns=(
-        Column(name="Pricing_Date", kind="date"),
+        Column(name=DATE, kind="date"),
         Column(name="Maturity", kind="date"),
         Column(name="Stock_Price_Date", kind="date"),
         *(Column(name=name, kind="text") for name in _TEXT),
         *(Column(name=name, kind="number") for name in _NUMBERS),
     ),
-    date="Pricing_Date",
+    date=DATE,
     views=(View(table=SNAPSHOT, derive=_snapshot), View(table=RETURNS, derive=_returns)),
     missing=MISSING,
     first_day=True,

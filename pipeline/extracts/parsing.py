@@ -6,6 +6,7 @@ Belongs here: the spellings of dates and of missing numbers that vendors use. Do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,8 @@ from pipeline.extracts.errors import BadExtract
 
 MISSING_TEXT = ("", ".", "na", "n/a", "nan", "none", "null", "#n/a")
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%m/%d/%Y")
+FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
+"""No vendor's table holds a day outside these: such a date is a slip of the pen (0202 for 2020)."""
 LINE = "line"
 """Name of the helper column that holds a cell's row number in its file, from 1."""
 
@@ -21,11 +24,12 @@ LINE = "line"
 def date_of(text: pl.Expr) -> pl.Expr:
     """Parse dates written as yyyymm, yyyy-mm, yyyymmdd, ISO, yyyy/m/d or m/d/yyyy; a time of day is cut off.
 
-    A month without a day gives its first day; anything else gives null.
+    A month without a day gives its first day; anything else, and a day outside `FIRST_DAY` to `LAST_DAY`, gives null.
     """
     day = text.str.strip_chars().str.replace(r"[ T]\d{1,2}:.*$", "").str.replace(r"\.0$", "")
     month = day.str.replace(r"^(\d{4})-?(\d{2})$", "${1}-${2}-01")
-    return pl.coalesce(month.str.to_date(form, strict=False) for form in DATE_FORMATS)
+    parsed = pl.coalesce(month.str.to_date(form, strict=False) for form in DATE_FORMATS)
+    return pl.when(parsed.is_between(FIRST_DAY, LAST_DAY)).then(parsed)
 
 
 def month_of(day: pl.Expr) -> pl.Expr:

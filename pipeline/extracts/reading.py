@@ -109,7 +109,7 @@ def _text(path: Path, *, head: bool) -> str:
 
 def _parquet_rows(path: Path, *, head: bool) -> Rows:
     try:
-        frame = pl.read_parquet(path, n_rows=5000 if head else None, hive_partitioning=False)
+        frame = pl.read_parquet(path, n_rows=5000 if head else None, hive_partitioning=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BadExtract(file=path, problem=f"cannot be read as Parquet ({error})", remedy=_CORRUPT) from error
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]

@@ -36,6 +36,8 @@ class Table:
         A cross-section a month: a month with fewer than half the rows of the month before is refused.
     published : mapping of str to str
         Staged column -> the vendor's name of it where they differ by more than case, for messages.
+    lead : int
+        Months by which the file dates a row later than ``month`` does, for messages in the words of the file.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Table:
     by_month: bool = False
     snapshot: bool = False
     published: Mapping[str, str] = field(default_factory=dict, hash=False)
+    lead: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

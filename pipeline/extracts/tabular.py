@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ import duckdb
 import polars as pl
 
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.parsing import DATE_FORMATS, MISSING_TEXT
+from pipeline.extracts.parsing import DATE_FORMATS, FIRST_DAY, LAST_DAY, MISSING_TEXT
 from pipeline.extracts.reading import check_gzip, is_compressed, suffix
 from pipeline.extracts.table import Column, Tabular
 
@@ -105,7 +106,8 @@ def _batches(folders: Sequence[Path]) -> Iterator[pl.DataFrame]:
     """Join small months to blocks of some size: checking a block costs about the same however few its rows."""
     held: list[pl.DataFrame] = []
     for folder in folders:
-        held.append(pl.read_parquet(folder / "*.parquet", hive_partitioning=False).drop("problem__", "file__"))
+        month = pl.read_parquet(sorted(folder.glob("*.parquet")), hive_partitioning=False, glob=False)
+        held.append(month.drop("problem__", "file__"))
         if sum(month.height for month in held) >= _BLOCK_ROWS:
             yield pl.concat(held)
             held = []
@@ -115,6 +117,11 @@ def _batches(folders: Sequence[Path]) -> Iterator[pl.DataFrame]:
 
 def _quoted(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def _literal(path: Path) -> str:
+    """Spell a path for DuckDB's readers, which take brackets, stars and question marks for patterns."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -163,14 +170,14 @@ def _csv_cells(file: Path) -> tuple[str, list[_Cell]]:
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
     packed = "gzip" if is_compressed(file) else "none"
     source = (
-        f"read_csv({_quoted(file)}, header=true, auto_detect=false, delim=',', quote='\"', escape='\"', "
-        f"compression='{packed}', columns={{{columns}}})"
+        f"read_csv({_quoted(_literal(file))}, hive_partitioning=false, header=true, auto_detect=false, "
+        f"delim=',', quote='\"', escape='\"', compression='{packed}', columns={{{columns}}})"
     )
     return source, [_Cell(name, f"c{i}", "VARCHAR") for i, name in enumerate(names)]
 
 
 def _parquet_cells(base: duckdb.DuckDBPyConnection, file: Path) -> tuple[str, list[_Cell]]:
-    source = f"read_parquet({_quoted(file)})"
+    source = f"read_parquet({_quoted(_literal(file))}, hive_partitioning=false)"
     try:
         described = base.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
     except _UNREADABLE as error:
@@ -246,7 +253,8 @@ def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Express
 
 def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
     dates_rows = column.name == tabular.date
-    tests: list[tuple[str, str]] = []
+    within = f"{{v}} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}'"
+    tests = [("date", f"NOT ({within})")]
     if cell.dtype == "VARCHAR" or cell.dtype in _INTEGERS:
         text = f"trim(CAST({cell.sql} AS VARCHAR))"
         day = f"regexp_replace({text}, '[ T][0-9]{{1,2}}:.*$', '')"
@@ -261,14 +269,15 @@ def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Express
         raise _wrong_type(column, cell, file)
     if dates_rows and tabular.first_day:
         tests.append(("first", "day({v}) <> 1"))
-    return _Expression(parsed, "{v}", tuple(tests))
+    return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", tuple(tests))
 
 
 _EXPRESSIONS = {"number": _number, "text": _text, "date": _date}
 
 
 def _refuse_problems(base: duckdb.DuckDBPyConnection, tabular: Tabular, files: Sequence[Path], split: Path) -> None:
-    rows = f"read_parquet({_quoted(split / '*' / '*.parquet')}, hive_partitioning=false) WHERE problem__ IS NOT NULL"
+    typed = f"read_parquet({_quoted(_literal(split) + '/*/*.parquet')}, hive_partitioning=false)"
+    rows = f"{typed} WHERE problem__ IS NOT NULL"
     parts = "split_part(problem__, chr(9), 1), split_part(problem__, chr(9), 2)"
     found = base.execute(f"SELECT {parts}, count(*) FROM {rows} GROUP BY ALL ORDER BY 3 DESC, 1").fetchall()
     if not found:

@@ -73,7 +73,7 @@ class Inspection:
             column=column,
             problem=problem,
             count=self._counts[rule],
-            rows=[{self._published(name): value for name, value in row.items()} for row in self._rows[rule]],
+            rows=[self._in_words_of_file(row) for row in self._rows[rule]],
             remedy=remedy,
         )
 
@@ -83,6 +83,10 @@ class Inspection:
 
     def _published(self, column: str) -> str:
         return self._table.published.get(column, column)
+
+    def _in_words_of_file(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        dated = {name: _month_in_file(self._table, value) if name == "month" else value for name, value in row.items()}
+        return {self._published(name): value for name, value in dated.items()}
 
     def _shown(self, rule: str) -> list[str]:
         column = rule.split("|")[0]
@@ -103,33 +107,10 @@ class Inspection:
         return self._published(column), f"holds values {words.get(kind, kind)} {bound}", "correct or empty these cells"
 
 
-def inspect(table: Table, frame: pl.DataFrame, files: Sequence[Path]) -> pl.DataFrame:
-    """Check a whole table held in memory.
-
-    Parameters
-    ----------
-    table : Table
-        What it must satisfy.
-    frame : polars.DataFrame
-        Its rows.
-    files : sequence of Path
-        For the message.
-
-    Returns
-    -------
-    polars.DataFrame
-        The rows, columns in the schema's order, sorted by month and key.
-
-    Raises
-    ------
-    BadExtract
-        If a rule is broken or there are no rows.
-    """
-    inspection = Inspection(table, files)
-    checked = inspection.take(frame)
-    inspection.refuse_failures()
-    refuse_empty(table, checked.height, files)
-    return checked
+def _month_in_file(table: Table, month: date) -> date:
+    """Month by which the file dates the rows staged under ``month``."""
+    years, months = divmod(month.month - 1 + table.lead, 12)
+    return date(month.year + years, months + 1, 1)
 
 
 def refuse_empty(table: Table, rows: int, files: Sequence[Path]) -> None:
@@ -161,23 +142,24 @@ def refuse_shrunken_months(table: Table, rows: Mapping[date, int], files: Sequen
     Raises
     ------
     BadExtract
-        Naming the months.
+        Naming the months as the file dates them.
     """
     if not table.snapshot or not rows:
         return
     months = pl.date_range(min(rows), max(rows), interval="1mo", eager=True).to_list()
     counts = [rows.get(month, 0) for month in months]
-    shrunken = [
-        {"month": month, "rows": now, "rows of the month before": before}
+    named = table.published.get("month", "month")
+    shrunken: list[dict[str, Any]] = [
+        {named: _month_in_file(table, month), "rows": now, "rows of the month before": before}
         for month, now, before in zip(months[1:], counts[1:], counts[:-1], strict=True)
         if now < before / 2
     ]
     if shrunken:
         raise BadExtract(
             file=tuple(files),
-            column="month",
+            column=named,
             problem=f"{len(shrunken)} month(s) of {table.name} have fewer than half the rows of the month before",
-            count=sum(int(row["rows"]) for row in shrunken),
+            count=sum(row["rows"] for row in shrunken),
             rows=shrunken,
             remedy="export these months again and whole",
         )

@@ -6,7 +6,6 @@ in which windows are counted. Trading days, partitions and the reading of vendor
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Sequence
 from datetime import date
 
@@ -47,11 +46,6 @@ def month_range(first: date, last: date) -> list[date]:
 def last_closed_month(today: date) -> date:
     """Return the month before the one that ``today`` lies in."""
     return shift(today.replace(day=1), -1)
-
-
-def month_end(month: date) -> date:
-    """Return the last calendar day of a month."""
-    return month.replace(day=calendar.monthrange(month.year, month.month)[1])
 
 
 def month_number_expr(column: str = "month") -> pl.Expr:

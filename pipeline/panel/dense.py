@@ -72,10 +72,6 @@ class MonthlySeries:
         columns = [self.names.index(name) for name in names]
         return self.values[_rows(self.first, len(self.values), month, length, lag)][:, columns]
 
-    def with_column(self, name: str, values: Floats) -> MonthlySeries:
-        """Return the series with one more column of shape (T,)."""
-        return replace(self, values=np.column_stack([self.values, values]), names=(*self.names, name))
-
 
 @dataclass(frozen=True, kw_only=True)
 class MonthlyPanel:

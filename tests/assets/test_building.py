@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 
 import dataframely as dy
+import numpy as np
 import polars as pl
 import pytest
 
@@ -13,7 +15,8 @@ from assets.contract import InvalidRows
 from assets.reads import Partitions, Rows
 from pipeline.panel.calendar import month_range
 from resources.home import Home
-from resources.lake import MissingPartitions
+from resources.lake import Lake, MissingPartitions
+from resources.models import MissingState
 
 FIRST, LAST = date(2020, 1, 1), date(2020, 6, 1)
 
@@ -119,6 +122,82 @@ def test_rebuild_from_cascades_through_a_recursive_asset(folder):
     assert sorted(statuses(shop, "level", months)) == ["built"] + ["current"] * 5
     assert statuses(shop, "total", months) == ["current"] * 3 + ["built"] * 3
     assert shop.home.lake.read("total", LAST)["level"][0] == sum(range(10, 16)) + 1
+
+
+class Crash(BaseException):
+    """What kill -9 is to a process."""
+
+
+STATE = MonthlyAsset(
+    name="state",
+    group="g",
+    description="d",
+    schema=lambda settings: Level,
+    reads=lambda settings: {"level": Partitions(source="level")},
+    compute=lambda inputs, month, settings, previous: Step(
+        _sum(inputs, month, settings, previous).frame,
+        {"sum": np.array([(previous.arrays["sum"][0] if previous else 0.0) + 1.0])},
+        {"month": str(month)},
+    ),
+    recursive=True,
+)
+
+
+def test_a_crash_between_state_and_manifest_leaves_the_old_pair(folder, monkeypatch):
+    shop = workshop(folder, LEVEL, STATE)
+    months = month_range(FIRST, LAST)
+    statuses(shop, "level", months)
+    statuses(shop, "state", months)
+    before = shop.home.lake.manifest("state", LAST)
+    states = sorted(folder.rglob("*.safetensors"))
+    prices(folder, [(month.replace(day=28), 20.0 + i) for i, month in enumerate(months)])
+    shop = workshop(folder, LEVEL, STATE)
+    statuses(shop, "level", months)
+    write = Lake.write
+
+    def crash(self, asset, month, *args, **options):
+        if month == LAST:
+            raise Crash
+        return write(self, asset, month, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "write", crash)
+        with pytest.raises(Crash):
+            statuses(shop, "state", months)
+    prices(folder, [(month.replace(day=28), 10.0 + i) for i, month in enumerate(months)])
+    shop = workshop(folder, LEVEL, STATE)
+    statuses(shop, "level", months)
+    statuses(shop, "state", months)
+    assert shop.home.lake.manifest("state", LAST) == before
+    assert sorted(folder.rglob("*.safetensors")) == states
+
+
+def test_a_lost_or_damaged_state_is_built_again(folder):
+    shop = workshop(folder, LEVEL, STATE)
+    months = month_range(FIRST, LAST)
+    statuses(shop, "level", months)
+    statuses(shop, "state", months)
+    before = {path: path.read_bytes() for path in folder.rglob("*.safetensors")}
+    manifest = shop.home.lake.manifest("state", months[3])
+    lost = shop.home.models.path("state", months[3], manifest.state)
+    lost.unlink()
+    with pytest.raises(MissingState, match=r"state has lost its state of 2020-04. Materialise it for that month again"):
+        statuses(shop, "state", [months[4]], rebuild_from=months[4])
+    assert statuses(shop, "state", months) == ["current"] * 3 + ["built"] + ["current"] * 2
+    assert {path: path.read_bytes() for path in folder.rglob("*.safetensors")} == before
+    shutil.copy(shop.home.models.path("state", months[2], shop.home.lake.manifest("state", months[2]).state), lost)
+    with pytest.raises(MissingState, match="was damaged and has been removed"):
+        statuses(shop, "state", [months[4]], rebuild_from=months[4])
+
+
+def test_partitions_before_the_data_go_when_the_extract_begins_later(folder):
+    shop = workshop(folder)
+    months = month_range(FIRST, LAST)
+    statuses(shop, "level", months)
+    prices(folder, [(month.replace(day=28), 10.0) for month in months[2:]])
+    shop = workshop(folder)
+    statuses(shop, "level", months)
+    assert shop.home.lake.months("level") == months[2:]
 
 
 def test_a_missing_upstream_month_is_named(folder):

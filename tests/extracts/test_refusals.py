@@ -91,9 +91,45 @@ CASES = {
         "french/d.csv", DAILY, DAILY.replace("2008/06/03", "2008/06/02"), ("duplicate key", "2008-06-02"), "date", 2
     ),
     "duplicate key, tabular": Bad(
-        CSV, index(), pl.concat([index(), index()[4:5]]), ("duplicate key", "US00184AA040"), "month, ISIN", 2
+        CSV,
+        index(),
+        pl.concat([index(), index()[10:11]]),
+        ("duplicate key", "Pricing_Date=2008-08-01, ISIN=US00184AA040"),
+        "Pricing_Date, ISIN",
+        2,
+    ),
+    "duplicate key, first month of a year": Bad(
+        CSV,
+        samples.index_rows([date(2009, 1, 1)]),
+        samples.index_rows([date(2009, 1, 1)])[[0, 0, 1]],
+        ("duplicate key", "Pricing_Date=2009-01-01"),
+        "Pricing_Date, ISIN",
+        2,
     ),
     "unparseable date, month 13": Bad(FF, F3, F3.replace("200807", "200813"), ("unparseable", "200813"), "date", 1),
+    "a year before 1800, text layout": Bad(
+        "fred/DGS10.csv",
+        samples.FRED,
+        samples.FRED.replace("2008-06-27", "0202-06-27"),
+        ("unparseable", "0202-06-27"),
+        "date",
+        1,
+    ),
+    "a year after 2200, monthly": Bad(FF, F3, F3.replace("200807", "220101"), ("unparseable", "220101"), "date", 1),
+    "a year before 1800, tabular": Bad(
+        CSV, index(), at(index(), "Pricing_Date", 2, "0202-05-01"), ("unparseable", "0202-05-01"), "Pricing_Date", 1
+    ),
+    "a year after 2200, tabular": Bad(
+        CSV, index(), at(index(), "Maturity", 2, "20310-04-15"), ("unparseable", "20310-04-15"), "Maturity", 1
+    ),
+    "a year before 1800, parquet": Bad(
+        PARQUET,
+        index(),
+        index().with_columns(Pricing_Date=pl.date(pl.int_range(pl.len()) + 1783, 7, 1)),
+        ("unparseable", "1783-07-01"),
+        "Pricing_Date",
+        17,
+    ),
     "unparseable date, first row": Bad(
         "fred/DGS10.csv",
         samples.FRED,
@@ -143,10 +179,21 @@ CASES = {
         1,
     ),
     "price of zero": Bad("prices/LQD.csv", LQD, LQD.replace("60.5", "0.0"), ("at or below 0",), "Adj Close", 1),
-    "shrunken month": Bad(CSV, index(), pl.concat([index()[:6], index()[6:8], index()[12:]]), ("half",), "month", 2),
-    "shrunken last month": Bad(CSV, index(), index()[:14], ("half", "2008-08-01"), "month", 2),
-    "month without rows": Bad(CSV, index(), pl.concat([index()[:6], index()[12:]]), ("half", "2008-07-01"), "month", 0),
-    "no key to complete": Bad(CSV, index(), at(index(), "ISIN", 1, None), ("CUSIP", "Cusip 1"), "ISIN", 1),
+    "shrunken month": Bad(
+        CSV,
+        index(),
+        pl.concat([index()[:6], index()[6:8], index()[12:]]),
+        ("half", "Pricing_Date=2008-08-01"),
+        "Pricing_Date",
+        2,
+    ),
+    "shrunken last month": Bad(CSV, index(), index()[:14], ("half", "Pricing_Date=2008-09-01"), "Pricing_Date", 2),
+    "month without rows": Bad(
+        CSV, index(), pl.concat([index()[:6], index()[12:]]), ("half", "Pricing_Date=2008-08-01"), "Pricing_Date", 0
+    ),
+    "no key to complete": Bad(
+        CSV, index(), at(index(), "ISIN", 1, None), ("CUSIP", "Pricing_Date=2008-07-01, Cusip=Cusip 1"), "ISIN", 1
+    ),
     "truncated csv": Bad(
         CSV, index(), index().write_csv()[:-60].encode(), ("cannot be read to its end",), None, None, False
     ),
@@ -246,6 +293,39 @@ def test_one_bad_file_of_a_folder_is_the_one_named(drop: Drop, store: ExtractSto
     with pytest.raises(BadExtract) as caught:
         store.refresh()
     assert caught.value.files == (bad,)
+
+
+@pytest.mark.parametrize(
+    ("day", "taken"), [("1799-12-31", False), ("1800-01-01", True), ("2200-12-31", True), ("2201-01-01", False)]
+)
+def test_first_and_last_day_that_a_date_may_be(day: str, taken: bool, drop: Drop, store: ExtractStore) -> None:
+    drop(CSV, at(index(), "Maturity", 2, day))
+    drop("fred/DGS10.csv", samples.FRED.replace("2008-06-27", day))
+    if taken:
+        assert all(store.refresh().values())
+        whole = [store.scan("fred.DGS10").collect()["date"], store.scan("bonds.index_snapshot").collect()["maturity"]]
+        assert all(date.fromisoformat(day) in days.to_list() for days in whole)
+        return
+    for table in ("fred.DGS10", "bonds.index_snapshot"):
+        with pytest.raises(BadExtract, match=f"unparseable dates .*\n.*{day}"):
+            store.refresh([table])
+
+
+@pytest.mark.parametrize("bad", [CSV, PARQUET, "crsp.msi.csv", "fred/DGS10.csv", VINTAGE, FF])
+def test_a_wrong_year_stops_no_other_table(bad: str, drop: Drop, store: ExtractStore) -> None:
+    contents: dict[str, str | pl.DataFrame] = {
+        CSV: at(index(), "Pricing_Date", 2, "0202-05-01"),
+        PARQUET: index().with_columns(Pricing_Date=pl.date(202, 5, 1)),
+        "crsp.msi.csv": "date,vwretd,vwretx,totval,sprtrn\n0202-05-30,-0.08,-0.08,1,-0.08\n",
+        "fred/DGS10.csv": samples.FRED.replace("2008-06-27", "0202-06-27"),
+        VINTAGE: MD.replace("2008", "0202"),
+        FF: F3.replace("200807", "020207"),
+    }
+    drop(bad, contents[bad])
+    drop("prices/LQD.csv", LQD)
+    with pytest.raises(BadExtract, match="unparseable dates"):
+        store.refresh()
+    assert store.rows("prices.LQD")
 
 
 def test_missing_file_is_named(store: ExtractStore) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from datetime import date
@@ -54,7 +56,8 @@ def test_a_description_among_anomalies_is_left_alone(drop: Drop, store: ExtractS
 
 
 def test_nothing_is_staged_before_refresh(store: ExtractStore) -> None:
-    for method in (store.digests, store.rows, store.first_month, store.last_month, store.version, store.scan):
+    asked = (store.digests, store.rows, store.first_month, store.last_month, store.last_day, store.version, store.scan)
+    for method in asked:
         with pytest.raises(LookupError, match=r"fred/DGS10\.csv"):
             method("fred.DGS10")
 
@@ -75,6 +78,54 @@ def test_scan_by_month(drop: Drop, store: ExtractStore) -> None:
         assert store.scan(table, None, JUN).collect().equals(whole.filter(pl.col("month") <= JUN))
         empty = store.scan(table, date(1990, 1, 1), date(1990, 1, 1)).collect()
         assert (empty.height, empty.schema) == (0, whole.schema)
+
+
+def test_last_day(drop: Drop, store: ExtractStore) -> None:
+    drop("fred/DGS10.csv", samples.FRED)
+    drop("crsp.dsi.csv", "date,vwretd,vwretx,totval,sprtrn\n20080613,0,0,1,0\n20080530,0,0,1,0\n20080612,0,0,1,0\n")
+    drop(CSV, samples.index_rows(samples.MONTHS))
+    drop("french/F-F_Research_Data_Factors.csv", samples.FACTORS_3)
+    store.refresh()
+    assert store.last_day("crsp.dsi") == date(2008, 6, 13)
+    assert store.last_day("fred.DGS10") == store.scan("fred.DGS10").collect().get_column("date").max()
+    assert store.last_day(SNAPSHOT) is None
+    assert store.last_day("french.factors_3") is None
+
+
+@pytest.mark.parametrize(("home", "sibling"), [("wrds *", "wrds 2"), ("wrds [2024]", "wrds 2"), ("wrds ?", "wrds 2")])
+@pytest.mark.parametrize("extension", ["csv", "csv.gz", "parquet"])
+def test_a_path_is_no_pattern(home: str, sibling: str, extension: str, tmp_path: Path) -> None:
+    """Brackets and stars in folders and files mean themselves: a sibling that they would match is not read."""
+    frame = samples.index_rows(samples.MONTHS)
+    stores = {}
+    for place, rows in ((sibling, frame.with_columns(Return=pl.lit(77.0))), (home, frame)):
+        store = stores[place] = ExtractStore(tmp_path / place / "extracts", tmp_path / place / "staged")
+        folder = store.folder / "bonds.index_constituents"
+        folder.mkdir(parents=True)
+        written = folder / f"part {place[-1]}.{extension}"
+        if extension == "parquet":
+            with written.open("wb") as stream:
+                rows.write_parquet(stream)
+        else:
+            raw = rows.write_csv().encode()
+            written.write_bytes(gzip.compress(raw) if extension.endswith("gz") else raw)
+        (store.folder / "fred").mkdir()
+        with (store.folder / "fred" / "DGS10.parquet").open("wb") as stream:
+            pl.DataFrame({"date": [date(2008, 6, 2)], "DGS10": [float(len(place))]}).write_parquet(stream)
+        assert all(store.refresh().values())
+    returns = stores[home].scan(RETURNS).collect().get_column("return_pct")
+    assert sorted(returns) == sorted(frame.get_column("Return"))
+    assert stores[home].scan("fred.DGS10").collect().get_column("value").to_list() == [float(len(home))]
+
+
+def test_a_bad_cell_below_a_folder_named_like_a_pattern(tmp_path: Path) -> None:
+    store = ExtractStore(tmp_path / "wrds [2024] *" / "extracts", tmp_path / "wrds [2024] *" / "staged")
+    store.folder.mkdir(parents=True)
+    path = store.folder / CSV
+    path.write_text(samples.index_rows(samples.MONTHS).write_csv().replace("AAA1", "").replace("2031-04-15", "soon"))
+    with pytest.raises(BadExtract, match="unparseable dates") as caught:
+        store.refresh()
+    assert caught.value.files == (path,)
 
 
 def test_a_touched_file_changes_the_fingerprint_and_no_digest(drop: Drop, store: ExtractStore) -> None:
@@ -161,6 +212,37 @@ def test_a_failure_while_writing_leaves_the_stage(
     assert store.digests("fred.DGS10") == before[0]
     assert store.scan("fred.DGS10").collect().equals(before[1])
     assert not list(store.stage.glob(".incoming-*"))
+
+
+def test_leftovers_of_a_killed_refresh_are_swept(drop: Drop, store: ExtractStore) -> None:
+    """Those of the tables at hand and no others: another process may be at work on these."""
+    drop("fred_md/2008-07.csv", samples.FRED_MD)
+    drop(CSV, samples.index_rows(samples.MONTHS))
+    started = multiprocessing.get_context("forkserver").Process(target=_killed, args=(store.folder, store.stage))
+    started.start()
+    started.join()
+    assert started.exitcode == -signal.SIGKILL
+    (left,) = store.stage.glob(".incoming-*")
+    assert left.name.startswith(f".incoming-{RETURNS}-")
+    others = [store.stage / f".incoming-{name}-a1b2c3_4" for name in ("fred_md.2008", "fred_md.2008-07-x", "fred.GS10")]
+    for other in others:
+        other.mkdir()
+    assert store.refresh(["fred_md.2008-07"]) == {"fred_md.2008-07": True}
+    assert set(store.stage.glob(".incoming-*")) == {left, *others}
+    assert store.refresh() == {RETURNS: True, SNAPSHOT: True, "fred_md.2008-07": False}
+    assert set(store.stage.glob(".incoming-*")) == set(others)
+
+
+class _Killed(ExtractStore):
+    """Killed before anything is moved into place."""
+
+    def _move_in(self, *_: object) -> bool:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+
+def _killed(folder: Path, stage: Path) -> None:
+    _Killed(folder, stage).refresh([RETURNS])
 
 
 def _refresh(folder: Path, stage: Path) -> dict[str, bool]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
+import polars as pl
 import pytest
 from promise import END, Factory
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
-from pipeline.panel.calendar import month_range, shift
-from pipeline.schedules import why_not_yet
+from pipeline.panel.calendar import shift
+from pipeline.schedules import last_trading_day, why_not_yet
+from pipeline.simulation.layouts import write_extracts
 
 
 def tick(definitions, instance, day) -> dg.RunRequest | dg.SkipReason:
@@ -29,7 +31,8 @@ def tick(definitions, instance, day) -> dg.RunRequest | dg.SkipReason:
 def test_the_last_closed_month_is_requested_once(definitions, instance):
     request = tick(definitions, instance, shift(END, 1))
     assert request.partition_key == str(END)
-    assert request.run_key == "monthly_refit 2026-10"
+    assert request.run_key.startswith("monthly_refit 2026-10 ")
+    assert tick(definitions, instance, shift(END, 1)).run_key == request.run_key
     asked = {key.to_user_string() for key in request.asset_selection}
     assert {"vix_innovation", "bond_market_factor", "report"} <= asked
     assert not any(name.startswith("bond_ipca") for name in asked), "assets without extracts are not asked for"
@@ -39,6 +42,55 @@ def test_a_late_extract_is_the_reason_for_waiting(definitions, instance):
     reason = tick(definitions, instance, shift(END, 2)).skip_message
     assert "2026-11 waits" in reason
     assert "prices.VIX ends in 2026-10, before 2026-11" in reason
+
+
+def cut(home, tables, name, keep):
+    write_extracts({name: tables[name].filter(keep)}, home.extracts_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "reason"),
+    [
+        (
+            "french/F-F_Research_Data_Factors",
+            pl.col("date") < END,
+            "french.factors_3 ends in 2026-09, before 2026-10",
+        ),
+        ("fred/DGS10", pl.col("observation_date") < END, "fred.DGS10 ends in 2026-09, before 2026-10"),
+        (
+            "prices/LQD",
+            pl.col("Date") <= END.replace(day=12),
+            "prices.LQD ends on 2026-10-12, before the last trading day of 2026-10",
+        ),
+    ],
+)
+def test_an_optional_or_half_filled_table_is_waited_for(definitions, instance, home, macro_tables, name, keep, reason):
+    cut(home, macro_tables, name, keep)
+    assert tick(definitions, instance, shift(END, 1)).skip_message == f"2026-10 waits: {reason}"
+
+
+def test_a_table_that_has_long_ended_is_not_waited_for(definitions, instance, home, macro_tables):
+    cut(home, macro_tables, "french/F-F_Momentum_Factor", pl.col("date") < shift(END, -5))
+    assert tick(definitions, instance, shift(END, 1)).partition_key == str(END)
+
+
+def test_restated_data_are_refitted_again(definitions, instance, home, macro_tables):
+    before = tick(definitions, instance, shift(END, 1)).run_key
+    table = macro_tables["prices/VIX"].with_columns(pl.col("Close") + 1.0)
+    write_extracts({"prices/VIX": table}, home.extracts_folder)
+    assert tick(definitions, instance, shift(END, 1)).run_key != before
+
+
+def test_a_file_that_has_gone_is_the_reason_for_waiting(factory_home_of_bonds):
+    workshop = factory_home_of_bonds
+    newest = workshop.home.lake.months("bond_universe")[-1]
+    (workshop.home.extracts_folder / "bonds.index_constituents.csv").unlink()
+    write_extracts(
+        {"fred/DGS10": pl.DataFrame({"observation_date": [END], "DGS10": [4.0]})}, workshop.home.extracts_folder
+    )
+    workshop.refresh(["treasury_curve"])
+    reasons = why_not_yet(workshop, shift(newest, 1))
+    assert f"bond_universe was built for {newest:%Y-%m} and now lacks bonds.index_constituents.parquet" in reasons
 
 
 def test_a_missing_state_is_the_reason_for_waiting(factory_home_of_bonds):
@@ -89,9 +141,13 @@ def test_definitions_load_and_every_asset_is_described(definitions):
         assert node.owners
         assert node.kinds
         assert node.code_version
-    assert month_range(END, END) == [END]
 
 
 @pytest.mark.parametrize("name", ["monthly_refit", "observe_extracts"])
 def test_jobs_resolve(definitions, name):
     assert definitions.resolve_job_def(name).name == name
+
+
+def test_good_friday_is_no_trading_day():
+    assert last_trading_day(date(2024, 3, 1)) == date(2024, 3, 28)
+    assert last_trading_day(date(2026, 10, 1)) == date(2026, 10, 30)

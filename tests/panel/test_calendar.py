@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.panel.calendar import month_end, month_number, month_number_expr, month_of, month_range, shift, span
+from pipeline.panel.calendar import month_number, month_number_expr, month_of, month_range, shift, span
 
 MONTHS = st.builds(lambda year, month: date(year, month, 1), st.integers(1900, 2100), st.integers(1, 12))
 
@@ -19,11 +19,6 @@ def test_shift_agrees_with_pandas_and_undoes_itself(month, months):
     assert pd.Timestamp(shifted) == pd.Timestamp(month) + pd.DateOffset(months=months)
     assert shift(shifted, -months) == month
     assert month_of(month_number(month)) == month
-
-
-@given(month=MONTHS)
-def test_month_end_agrees_with_pandas(month):
-    assert pd.Timestamp(month_end(month)) == pd.Timestamp(month) + pd.offsets.MonthEnd(0)
 
 
 def test_month_range_holds_both_ends():

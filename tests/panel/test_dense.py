@@ -59,8 +59,10 @@ def test_merging_needs_the_same_months_and_assets(panel, frame):
 
 def test_series_keeps_missing_months_missing():
     frame = pl.DataFrame({"month": month_range(date(2007, 11, 1), date(2008, 2, 1)), "f": [1.0, 2.0, 3.0, None]})
-    series = MonthlySeries.from_frame(frame, ["f"], FIRST, LAST).with_column("t", np.arange(6.0))
-    np.testing.assert_array_equal(series.window(["t", "f"], date(2008, 3, 1), 3), [[0, 3], [1, np.nan], [2, np.nan]])
+    frame = frame.with_columns(g=pl.Series([5.0, 6.0, 7.0, 8.0]))
+    series = MonthlySeries.from_frame(frame, ["f", "g"], FIRST, LAST)
+    expected = [[7, 3], [8, np.nan], [np.nan, np.nan]]
+    np.testing.assert_array_equal(series.window(["g", "f"], date(2008, 3, 1), 3), expected)
 
 
 def test_a_month_twice_in_a_series_is_refused():

@@ -56,7 +56,7 @@ def test_a_crash_while_writing_leaves_no_partition(lake, monkeypatch, fails_at):
         lake.write("bond_returns", MONTH, frame(2.0), ["month", "isin"], **PROVENANCE)
     # Without a manifest nobody takes the new rows for the old ones, or half of them for all.
     assert lake.manifest("bond_returns", MONTH) is None
-    assert not list(lake.folder.rglob(".*"))
+    assert not list(lake.partition("bond_returns", MONTH).glob(".*"))
 
 
 def test_a_window_names_the_months_that_are_missing(lake):

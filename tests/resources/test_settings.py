@@ -36,6 +36,9 @@ def test_written_values_replace_defaults_in_nested_sections_too(tmp_path):
         ("[vix_innovation]\nwindow = 'long'", r"\[vix_innovation\] window is 'long'; it must be a int like 60"),
         ("[vix_innovation]\nwindow = 5", r"\[vix_innovation\]: min_obs 36"),
         ("[bond_characteristics]\ncross_section = 1", r"write \[bond_characteristics.cross_section\]"),
+        ("vix_innovation = 3", r"settings.toml has vix_innovation = 3; .* write \[vix_innovation\]"),
+        ("[fred_md]\nlags = 5", r"\[fred_md.lags\] has 5"),
+        ("[fred_md.lags]\nRPPI = 0", r"\[fred_md.lags\] has RPPI, which is none of its names"),
         ("[vix_innovation\n", "not valid TOML"),
     ],
 )

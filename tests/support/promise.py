@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,8 +18,12 @@ from resources.home import Home
 
 END = date(2026, 10, 1)
 INDEX = "bonds.index_constituents"
-# So that the recursion estimates in a market of 84 months, and cheaply.
+# So that everything is estimated in a market of 84 months and eleven macro series, and cheaply.
 SETTINGS = """
+[macro_factors]
+n_factors = 2
+min_months = 40
+min_series = 5
 [bond_ipca]
 n_factors = 2
 min_months = 40
@@ -44,13 +49,24 @@ class Factory:
         (folder / "settings.toml").write_text(SETTINGS)
         return Home(folder)
 
+    def copy(self, home: Home, name: str) -> Home:
+        """A home with the extracts and the partitions of another one."""
+        shutil.copytree(home.folder, self.folder / name)
+        return Home(self.folder / name)
 
-def build(home: Home, last: date, first: date | None = None) -> dict[str, list[date]]:
-    """Bring every asset up to date through ``last`` in one range; returns the months built by asset."""
+
+def build(
+    home: Home, last: date, first: date | None = None, names: Iterable[str] | None = None
+) -> dict[str, list[date]]:
+    """Bring assets, all or the named ones and their upstream, up to date through ``last`` in one range.
+
+    Returns the months built, by asset.
+    """
     workshop = Workshop(MONTHLY_ASSETS, home)
-    workshop.refresh(workshop.buildable())
+    wanted = workshop.buildable() if names is None else workshop.closure(names)
+    workshop.refresh(wanted)
     built = {}
-    for name in workshop.buildable():
+    for name in wanted:
         origin = workshop.origin(name)
         months = month_range(max(origin, first or origin), last)
         built[name] = [each.month for each in workshop.build(name, months) if each.status == "built"]
@@ -68,12 +84,12 @@ def contents(home: Home, last: date | None = None) -> dict[tuple[str, date], str
 
 
 def files(home: Home) -> dict[str, bytes]:
-    """Every file of lake and model store, by its path."""
+    """Every file of lake and model store, by its path; locks, which hold nothing, left out."""
     return {
         str(path.relative_to(home.folder)): path.read_bytes()
         for folder in (home.folder / "lake", home.folder / "models")
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and ".locks" not in path.parts
     }
 
 
