@@ -18,13 +18,14 @@ from pipeline.simulation.layouts import write_extracts
 
 def tick(definitions, instance, day) -> dg.RunRequest | dg.SkipReason:
     schedule = definitions.resolve_schedule_def("monthly_refit")
-    context = dg.build_schedule_context(
+    # Left open, a context would hand its instance to whatever is resolved next.
+    with dg.build_schedule_context(
         instance=instance,
         scheduled_execution_time=datetime(day.year, day.month, 5, 6, tzinfo=UTC),
         resources=definitions.resources,
         repository_def=definitions.get_repository_def(),
-    )
-    data = schedule.evaluate_tick(context)
+    ) as context:
+        data = schedule.evaluate_tick(context)
     return data.run_requests[0] if data.run_requests else dg.SkipReason(data.skip_message)
 
 
@@ -110,13 +111,13 @@ def test_nothing_on_disk_is_the_reason_for_waiting(tmp_path):
 
 def look(definitions, instance, cursor) -> dg.SensorResult:
     sensor = definitions.resolve_sensor_def("extracts_changed")
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
         resources=definitions.resources,
         repository_def=definitions.get_repository_def(),
-    )
-    return sensor.evaluate_tick(context)
+    ) as context:
+        return sensor.evaluate_tick(context)
 
 
 def test_the_sensor_sees_changed_files_only(definitions, instance, home):
