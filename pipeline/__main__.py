@@ -38,11 +38,16 @@ def _month(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a month: write it as 2008-07") from None
 
 
+def _folder(text: str) -> Path:
+    # Not every shell expands the tilde of EXTRACTS=~/wrds.
+    return Path(text).expanduser()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialise every asset whose extracts are there, and the report")
-    run.add_argument("--extracts", type=Path, help="folder of vendor files, linked as <home>/extracts")
+    run.add_argument("--extracts", type=_folder, help="folder of vendor files, linked as <home>/extracts")
     run.add_argument("--from", dest="first", type=_month, help="first month wanted, YYYY-MM (default: all data)")
     run.add_argument("--to", dest="last", type=_month, help="last month wanted, YYYY-MM (default: last closed month)")
     run.add_argument("--rebuild-from", type=_month, help="rebuild months from here on even if up to date")
