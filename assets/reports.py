@@ -1,6 +1,6 @@
 """Reports: unpartitioned assets that read whole histories from the lake and write pages under ``reports/``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,10 @@ def _truth(folder: Path) -> Mapping[str, pl.DataFrame] | None:
     return tables or None
 
 
-def write_report(workshop: Workshop, draw: Callable[[ReportData], str] = render) -> Path:
+def write_report(workshop: Workshop) -> Path:
     """Write the page and return where it lies."""
     page = workshop.home.reports / PAGE
-    text = draw(report_data(workshop))
+    text = render(report_data(workshop))
     replace_file(page, lambda path: path.write_text(text, encoding="utf-8"))
     return page
 

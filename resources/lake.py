@@ -188,6 +188,8 @@ class Lake:
         """Remove the partitions before a month: those of an extract that has since been replaced by a later one."""
         label = f"month={month_label(month)}"
         early = [folder for folder in sorted((self.folder / asset).glob("month=*")) if folder.name < label]
+        if not early:
+            return []
         with self._lock(asset):
             for folder in early:
                 (folder / _MANIFEST).unlink(missing_ok=True)

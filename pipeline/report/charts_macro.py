@@ -172,17 +172,23 @@ def forward_spreads(curve: pl.DataFrame) -> alt.TopLevelMixin | None:
     )
 
 
+def _components(factors: pl.DataFrame, stem: str, shown: int) -> tuple[pl.DataFrame, list[str]]:
+    """Columns ``<stem>_1`` to ``<stem>_<shown>`` that are there, long, and their names in order."""
+    columns = {f"{stem}_{k}": f"component {k}" for k in range(1, shown + 1) if f"{stem}_{k}" in factors.columns}
+    long = _long(factors, columns)
+    return long, _held_order(long, tuple(columns.values()))
+
+
 def macro_components(factors: pl.DataFrame, shown: int = 3) -> alt.TopLevelMixin | None:
     """First principal components at each month, as estimated then; None before the first estimate."""
-    columns = {f"pc_{k}": f"component {k}" for k in range(1, shown + 1) if f"pc_{k}" in factors.columns}
-    long = _long(factors, columns)
+    long, order = _components(factors, "pc", shown)
     if long.is_empty():
         return None
     return charts.lines(
         long,
         value="value",
         title="standardised score",
-        order=_held_order(long, tuple(columns.values())),
+        order=order,
         zero=True,
         heading="Macro factors at the newest reference month",
         size=(HALF, 250),
@@ -203,8 +209,7 @@ def bai_ng(factors: pl.DataFrame) -> alt.TopLevelMixin | None:
 
 def explained(factors: pl.DataFrame, shown: int = 3) -> alt.TopLevelMixin | None:
     """Share of variance that the first components explain; None before the first estimate."""
-    columns = {f"explained_{k}": f"component {k}" for k in range(1, shown + 1) if f"explained_{k}" in factors.columns}
-    long = _long(factors, columns)
+    long, order = _components(factors, "explained", shown)
     if long.is_empty():
         return None
     return charts.lines(
@@ -212,7 +217,7 @@ def explained(factors: pl.DataFrame, shown: int = 3) -> alt.TopLevelMixin | None
         value="value",
         title="share of variance",
         pattern=charts.PERCENT,
-        order=_held_order(long, tuple(columns.values())),
+        order=order,
         heading="Variance explained",
         from_zero=True,
         size=(HALF, 250),
