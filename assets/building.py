@@ -249,6 +249,24 @@ class Workshop:
                     needed[read.source] = min(needed.get(read.source, date.max), read.first(start, upstream))
         return needed
 
+    def first_outdated(self, name: str, months: Sequence[date]) -> date | None:
+        """First of the given months whose partition is missing or was made of something else; None when all stand.
+
+        It compares with upstream partitions as they are now: what an upstream rebuild will change is not foreseen.
+        """
+        asset, sources = self.assets[name], self._open(name)
+        for month in sorted(months):
+            before = self._manifest_before(asset, month) if asset.recursive else None
+            if self._current(name, month, self._provenance(asset, sources, month, before), None) is None:
+                return month
+        return None
+
+    def _open(self, name: str) -> dict[str, Source]:
+        return {
+            key: Absent() if self._lacking(read) else OPENERS[type(read)](read, name, self)
+            for key, read in self.reads(name).items()
+        }
+
     def build(
         self,
         name: str,
@@ -295,18 +313,20 @@ class Workshop:
         yield from (Outcome(month, "before data", None) for month in early)
         if len(early) == len(ordered):
             return
-        sources: dict[str, Source] = {
-            key: Absent() if self._lacking(read) else OPENERS[type(read)](read, name, self)
-            for key, read in self.reads(name).items()
-        }
+        sources = self._open(name)
         strategy = self._build_recursive if asset.recursive else self._build_chunks
         yield from strategy(asset, ordered[len(early) :], sources, rebuild_from, progress or (lambda *_: None))
 
-    def _provenance(self, asset: MonthlyAsset, sources: Mapping[str, Source], month: date) -> dict[str, Any]:
+    def _provenance(
+        self, asset: MonthlyAsset, sources: Mapping[str, Source], month: date, before: Manifest | None = None
+    ) -> dict[str, Any]:
+        reads = {key: source.digest(month) for key, source in sources.items()}
+        if asset.recursive:
+            reads["previous"] = before.digest if before else "none"
         return {
             "code_version": asset.code_version,
             "settings": self.home.settings.digest(asset.settings),
-            "reads": {key: source.digest(month) for key, source in sources.items()},
+            "reads": reads,
         }
 
     def _current(self, name: str, month: date, provenance: Mapping[str, Any], rebuild_from: date | None) -> Any:
@@ -360,8 +380,7 @@ class Workshop:
         inputs = Inputs(sources, months[0], months[-1])
         for done, month in enumerate(months, start=1):
             before = self._manifest_before(asset, month)
-            provenance = self._provenance(asset, sources, month)
-            provenance["reads"]["previous"] = before.digest if before else "none"
+            provenance = self._provenance(asset, sources, month, before)
             manifest = self._current(asset.name, month, provenance, rebuild_from)
             status = "current"
             if manifest is None:

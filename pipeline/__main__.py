@@ -87,8 +87,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SystemExit(f"TO={last:%Y-%m} is not closed yet; the last closed month is {closed:%Y-%m}.")
     _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
-    rebuild = f"{arguments.rebuild_from:%Y-%m}" if arguments.rebuild_from else None
-    run_everything(home, arguments.first, last, rebuild, console)
+    run_everything(home, arguments.first, last, arguments.rebuild_from, console)
     console.print(f"\nThe report: [bold]{home.reports / 'index.html'}[/]", highlight=False, soft_wrap=True)
     elsewhere = "" if home.folder.name == "data" else f" PIPELINE_HOME={os.environ['PIPELINE_HOME']}"
     console.print(f"The UI:     [bold]make ui{elsewhere}[/], then http://127.0.0.1:3000", highlight=False)

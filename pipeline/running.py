@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,12 +19,17 @@ from rich.table import Table
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.monthly import REBUILD_TAG
+from assets.reads import Partitions
 from assets.reports import REPORT
 from pipeline.definitions import build_defs
-from pipeline.partitions import key_of
+from pipeline.panel.calendar import month_range, shift
+from pipeline.partitions import key_of, months_of
 from resources.home import Home
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+Reported = Callable[[str], Container[date] | None]
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,10 @@ class Stretch:
     first: date
 
 
-def plan(workshop: Workshop, first: date | None, last: date) -> list[Stretch]:
-    """Split the buildable assets into stretches, each from the first month that it or anything downstream needs.
+def plan(
+    workshop: Workshop, first: date | None, last: date, reported: Reported = lambda _: None, rebuild: date | None = None
+) -> list[Stretch]:
+    """Split the assets that have anything to do into stretches, each from its first outdated month on.
 
     Parameters
     ----------
@@ -47,14 +54,58 @@ def plan(workshop: Workshop, first: date | None, last: date) -> list[Stretch]:
         models reach further back, and so do the stretches.
     last : datetime.date
         Last month; assets whose data begin later are left out.
+    reported : callable, optional
+        Asset -> months that the instance knows to be materialised, None for all: a month that is in the lake and
+        unknown there (a killed run wrote it) is gone through again, which reports it.
+    rebuild : datetime.date, optional
+        Months from here on are outdated whatever their manifests say.
+
+    Returns
+    -------
+    list of Stretch
+        Upstream first; empty when everything stands.
     """
     names = workshop.buildable()
     needed = workshop.first_needed(names, first or date.min)
-    stretches: list[Stretch] = []
+    starts: dict[str, date] = {}
     for name in names:
-        start = needed.get(name)
-        if start is None or start > last:
+        if name not in needed or needed[name] > last:
             continue
+        months = month_range(needed[name], last)
+        changing = [
+            rebuild,
+            *_upstream(workshop, name, starts),
+            _unreported(months, reported(name)),
+            _outgrown(workshop, name),
+        ]
+        start = min((max(month, months[0]) for month in changing if month), default=date.max)
+        known = [month for month in months if month < start]
+        start = workshop.first_outdated(name, known) or start
+        if start <= last:
+            starts[name] = start
+    return _joined(starts)
+
+
+def _upstream(workshop: Workshop, name: str, starts: Mapping[str, date]) -> Iterator[date]:
+    """First months whose windows reach into what is about to be rebuilt upstream."""
+    for read in workshop.reads(name).values():
+        if isinstance(read, Partitions) and read.source in starts:
+            yield shift(starts[read.source], read.lag)
+
+
+def _unreported(months: Sequence[date], known: Container[date] | None) -> date | None:
+    return None if known is None else next((month for month in months if month not in known), None)
+
+
+def _outgrown(workshop: Workshop, name: str) -> date | None:
+    """First partition that is older than the data, which now begin later; a build removes it."""
+    first, origin = workshop.home.lake.first_month(name), workshop.origin(name)
+    return first if first and origin and first < origin else None
+
+
+def _joined(starts: Mapping[str, date]) -> list[Stretch]:
+    stretches: list[Stretch] = []
+    for name, start in starts.items():
         if stretches and stretches[-1].first == start:
             stretches[-1] = Stretch((*stretches[-1].names, name), start)
         else:
@@ -87,8 +138,8 @@ def _quiet(console: Console) -> dg.LoggerDefinition:
     return progress
 
 
-def run_everything(home: Home, first: date | None, last: date, rebuild_from: str | None, console: Console) -> None:
-    """Materialise every buildable asset for every month, then the report.
+def run_everything(home: Home, first: date | None, last: date, rebuild_from: date | None, console: Console) -> None:
+    """Materialise what is missing or out of date of every buildable asset, then the report.
 
     Parameters
     ----------
@@ -96,8 +147,8 @@ def run_everything(home: Home, first: date | None, last: date, rebuild_from: str
         Where everything lies.
     first, last : datetime.date
         Months; ``first`` None means from each asset's first data on.
-    rebuild_from : str or None
-        ``YYYY-MM`` from which partitions are rebuilt even if they are up to date.
+    rebuild_from : datetime.date or None
+        Month from which partitions are rebuilt even if they are up to date.
     console : rich.console.Console
         Progress goes there.
 
@@ -110,8 +161,11 @@ def run_everything(home: Home, first: date | None, last: date, rebuild_from: str
     console.print(f"Reading the extracts in {home.extracts_folder}", highlight=False, soft_wrap=True)
     workshop.refresh(workshop.buildable())
     _show_lacking(workshop, console)
-    launcher = Launcher(home, console, {REBUILD_TAG: rebuild_from} if rebuild_from else {})
-    for stretch in plan(workshop, first, last):
+    launcher = Launcher(home, console, {REBUILD_TAG: f"{rebuild_from:%Y-%m}"} if rebuild_from else {})
+    stretches = plan(workshop, first, last, launcher.reported, rebuild_from)
+    if not stretches:
+        console.print(f"Every partition up to {last:%Y-%m} is up to date.", highlight=False)
+    for stretch in stretches:
         console.rule(f"{stretch.first:%Y-%m} to {last:%Y-%m}: {', '.join(stretch.names)}", align="left")
         launcher.range(stretch.names, stretch.first, last)
     console.rule("the report", align="left")
@@ -137,6 +191,10 @@ class Launcher:
         self._job = definitions.resolve_implicit_global_asset_job_def()
         self._instance = dg.DagsterInstance.get()
         self._tags = dict(tags)
+
+    def reported(self, name: str) -> set[date]:
+        """Months of an asset that the instance knows to be materialised."""
+        return set(months_of(self._instance.get_materialized_partitions(dg.AssetKey(name))))
 
     def range(self, names: Sequence[str], first: date, last: date) -> None:
         """Materialise assets for every month of a range, in one run."""

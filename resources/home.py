@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from resources.extracts import ExtractStore
 from resources.lake import Lake
@@ -126,7 +127,12 @@ class HomeResource(dg.ConfigurableResource):
     """
 
     folder: str
+    _home: Home | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Open the home once for all steps of a run: what one has learnt of the extracts, the next need not."""
+        self._home = Home(Path(self.folder))
 
     def open(self) -> Home:
-        """Open the home."""
-        return Home(Path(self.folder))
+        """Home of this run."""
+        return self._home or Home(Path(self.folder))

@@ -151,6 +151,11 @@ class Lake:
         """Months of an asset that are in the lake, ascending."""
         return list(self.manifests(asset))
 
+    def first_month(self, asset: str) -> date | None:
+        """First month of an asset that has a folder, None when there is none."""
+        labels = [folder.name.removeprefix("month=") for folder in (self.folder / asset).glob("month=*")]
+        return date.fromisoformat(f"{min(labels)}-01") if labels else None
+
     def write(self, asset: str, month: date, frame: pl.DataFrame, key: Sequence[str], **provenance: Any) -> Manifest:
         """Write one partition and its manifest.
 
