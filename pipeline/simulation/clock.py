@@ -5,7 +5,7 @@ Month indices count from the first month of macro history; every array of the ec
 
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import exchange_calendars
 import numpy as np
@@ -80,5 +80,13 @@ def make_clock(size: MarketSize, end: date) -> Clock:
     last = np.datetime64(end, "M")
     months = np.arange(last - (size.lead + size.months) + 1, last + 1)
     first_day, last_day = months[0].astype("datetime64[D]"), (last + 1).astype("datetime64[D]") - 1
-    calendar = exchange_calendars.get_calendar("XNYS", start=str(first_day), end=str(last_day))
-    return Clock(months, size.lead, calendar.sessions.to_numpy().astype("datetime64[D]"))
+    return Clock(months, size.lead, _sessions(str(first_day), str(last_day)))
+
+
+@lru_cache(maxsize=8)
+def _sessions(first_day: str, last_day: str) -> NDArray[np.datetime64]:
+    """NYSE sessions between two days; making a calendar takes a second, so that markets of the same months share it."""
+    calendar = exchange_calendars.get_calendar("XNYS", start=first_day, end=last_day)
+    sessions = calendar.sessions.to_numpy().astype("datetime64[D]")
+    sessions.flags.writeable = False
+    return sessions

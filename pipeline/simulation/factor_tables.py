@@ -57,18 +57,12 @@ def french_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
 
 
 def _daily_factors(economy: Economy) -> pl.DataFrame:
-    """Daily three factors; within a month they sum to about the monthly value, and the market is the economy's own."""
-    rng = stream(economy.seed, "daily factors")
+    """Daily three factors: the market and the portfolios of the monthly factors, day by day."""
     clock, stocks = economy.clock, economy.stocks
-    days = np.diff(clock.starts)[clock.month_of_session]
-    rf = economy.states.rf[clock.month_of_session] / days
-    columns = {"Mkt-RF": stocks.market_daily - rf}
-    for column, name in (("SMB", "smb"), ("HML", "hml")):
-        noise = 0.004 * rng.standard_normal(len(days))
-        noise -= (np.add.reduceat(noise, clock.starts[:-1]) / np.diff(clock.starts))[clock.month_of_session]
-        columns[column] = noise + stocks.monthly[name][clock.month_of_session] / days
-    values = {name: np.round(100 * v, 2) for name, v in columns.items()} | {"RF": np.round(100 * rf, 3)}
-    return pl.DataFrame({"date": clock.sessions, **values})[int(clock.starts[1]) :]
+    rf = economy.states.rf[clock.month_of_session] / np.diff(clock.starts)[clock.month_of_session]
+    columns = {"Mkt-RF": stocks.market_daily - rf, "SMB": stocks.daily["smb"], "HML": stocks.daily["hml"]}
+    values = {name: np.nan_to_num(np.round(100 * v, 2), nan=FRENCH_MISSING) for name, v in columns.items()}
+    return pl.DataFrame({"date": clock.sessions, **values, "RF": np.round(100 * rf, 3)})[int(clock.starts[1]) :]
 
 
 def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
@@ -109,7 +103,7 @@ def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
 
     def frame(columns: dict[str, Array], scale: float, digits: int, first: int) -> pl.DataFrame:
         values = {name: np.round(scale * column, digits)[first:] for name, column in columns.items()}
-        return pl.DataFrame({"date": clock.dates[first:], **values})
+        return pl.DataFrame({"date": clock.dates[first:], **values}).with_columns(pl.selectors.float().fill_nan(None))
 
     return {
         "factors/q5_factors_monthly": frame(q, 100, 4, FIRST_Q_MONTH),

@@ -154,13 +154,13 @@ def _wandering_growth_path(series: Series, economy: Economy, own: Array) -> Arra
 
 
 def _valuation_path(series: Series, economy: Economy, own: Array) -> Array:
-    price = np.cumsum(np.log1p(economy.stocks.market_ex))
+    price = np.cumsum(np.log1p(economy.stocks.basket_ex))
     slow = np.arange(economy.clock.n) * (price[-1] / economy.clock.n)
     return series.start * np.exp(0.5 * (price - slow) + series.noise * own)
 
 
 def _stock_path(series: Series, economy: Economy, own: Array) -> Array:
-    return series.start * np.cumprod(1 + economy.stocks.market_ex)
+    return series.start * np.cumprod(1 + economy.stocks.basket_ex)
 
 
 def _volatility_path(series: Series, economy: Economy, own: Array) -> Array:

@@ -28,8 +28,21 @@ DATE_COLUMNS: dict[str, str] = {
     "goyal_welch/": "date",
     "treasury/": "Date",
     "crsp.": "date",
+    "crsp.msenames": "namedt",
+    "crsp.msedelist": "dlstdt",
+    "crsp.msf_v2": "mthcaldt",
+    "crsp.stkdelists": "delistingdt",
+    "crsp.dsf_v2": "dlycaldt",
+    "crsp.ccmxpf_lnkhist": "linkdt",
+    "comp.": "datadate",
 }
 """Date column of the logical tables, by the beginning of their names."""
+
+UNDATED = ("comp.company",)
+"""Tables of current values, without a date at which a row became known."""
+
+INTERVAL_ENDS: dict[str, str] = {"crsp.msenames": "nameendt", "crsp.ccmxpf_lnkhist": "linkenddt"}
+"""Column with the end of the interval that a row of the table is about; it is known only when it comes."""
 
 
 def date_column(table: str) -> str:
@@ -47,8 +60,10 @@ def date_column(table: str) -> str:
     Raises
     ------
     KeyError
-        If no layout is registered for the table.
+        If no layout is registered for the table, or its rows have no date.
     """
+    if table in UNDATED:
+        raise KeyError(f"the rows of {table} are not dated")
     return DATE_COLUMNS[_registered(table, DATE_COLUMNS)]
 
 
@@ -62,7 +77,7 @@ def write_extracts(tables: Mapping[str, pl.DataFrame], folder: Path, parquet: Co
     folder : Path
         Root of the extracts; subfolders are made, files of the same name replaced.
     parquet : collection of str
-        Tables written as Parquet instead of CSV; only those that are plain tables (`bonds.*`, `crsp.*`).
+        Tables written as Parquet instead of CSV; only those that are plain tables (`bonds.*`, `crsp.*`, `comp.*`).
 
     Returns
     -------
@@ -85,7 +100,7 @@ def write_extracts(tables: Mapping[str, pl.DataFrame], folder: Path, parquet: Co
         path = folder / (table + (".parquet" if table in parquet else suffix))
         path.parent.mkdir(parents=True, exist_ok=True)
         if table in parquet:
-            frame.write_parquet(path, compression="zstd")
+            frame.write_parquet(path, compression="zstd", compression_level=1)
         else:
             path.write_text(layout(table, frame), encoding="utf-8", newline="")
         written.append(path)
@@ -209,6 +224,7 @@ def _liquidity(table: str, frame: pl.DataFrame) -> str:
 LAYOUTS: dict[str, tuple[str, Callable[[str, pl.DataFrame], str]]] = {
     "bonds.": (".csv", _plain),
     "crsp.": (".csv", _plain),
+    "comp.": (".csv", _plain),
     "treasury/": (".csv", _plain),
     "fred_md/": (".csv", _fred_md),
     "fred/": (".csv", _fred),

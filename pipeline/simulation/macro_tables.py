@@ -47,7 +47,7 @@ def price_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     """Daily VIX, LQD and SPY.
 
     LQD's monthly return is carry, less its duration times the change of the ten-year yield, plus the true credit
-    factor; SPY's is the market return of the economy.
+    factor; SPY's is the return of the fixed basket of firms with listed stock.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def price_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
             np.full(len(vix), 2e6), 0.002, rng,
         ),
         "prices/SPY": _price_frame(
-            clock.sessions, 30 * np.cumprod(1 + stocks.market_daily), 45 * np.cumprod(1 + stocks.market_ex_daily),
+            clock.sessions, 30 * np.cumprod(1 + stocks.basket_daily), 45 * np.cumprod(1 + stocks.basket_ex_daily),
             np.full(len(vix), 5e7), 0.005, rng,
         ),
     }  # fmt: skip
@@ -131,21 +131,24 @@ def crsp_index_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     -------
     Mapping of str to DataFrame
         Returns in decimals, values in thousands; from the second month, the first in which stocks earn returns.
+        `vwretd` and `vwretx` are those of all securities, weighted by market equity at the end of the month before,
+        delisting returns included, with every digit; `sprtrn` is about the return of the fixed basket.
     """
     rng = stream(economy.seed, "crsp index")
     clock, stocks = economy.clock, economy.stocks
 
-    def index(dates: np.ndarray, total: Array, price: Array, value: Array, noise: float) -> pl.DataFrame:
-        composite = price + noise * rng.standard_normal(len(price))
-        returns = {"vwretd": total, "vwretx": price, "totval": np.round(value, 1), "sprtrn": composite}
-        frame = pl.DataFrame({"date": dates, **{k: np.round(v, 6) for k, v in returns.items()}})
+    def index(dates: np.ndarray, total: Array, price: Array, value: Array, basket: Array, noise: float) -> pl.DataFrame:
+        composite = np.round(basket + noise * rng.standard_normal(len(price)), 6)
+        frame = pl.DataFrame({"date": dates, "vwretd": total, "vwretx": price, "totval": value, "sprtrn": composite})
         return frame.filter(pl.col("date") >= clock.dates[1])
 
     return {
-        "crsp.msi": index(clock.last_sessions, stocks.market, stocks.market_ex, stocks.total_value, 0.002),
+        "crsp.msi": index(
+            clock.last_sessions, stocks.market, stocks.market_ex, stocks.total_value, stocks.basket_ex, 0.002
+        ),
         "crsp.dsi": index(
-            clock.sessions, stocks.market_daily, stocks.market_ex_daily,
-            stocks.total_value[clock.month_of_session], 0.0005,
+            clock.sessions, stocks.market_daily, stocks.market_ex_daily, stocks.value_daily, stocks.basket_ex_daily,
+            0.0005,
         ),
     }  # fmt: skip
 
@@ -165,18 +168,20 @@ def goyal_welch_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
         lack what needs twelve months.
     """
     clock, states, stocks, firms = economy.clock, economy.states, economy.stocks, economy.firms
+    listings = economy.listings
+    # Every firm counts once, while its first class of shares has monthly rows.
+    listed, firm = economy.stock_months.row & ~listings.second, listings.firm
     rates = {name: values / 100 for name, values in economy.rates.monthly.items()}
-    listed = ~firms.private
     level = 300 * np.cumprod(1 + stocks.market_ex)
     start = np.concatenate([[300.0], level[:-1]])
     year = np.convolve(start * (stocks.market - stocks.market_ex), np.ones(12))[: clock.n]
-    payout = (firms.net_income[:, listed].sum(axis=1) / (stocks.total_value / 1000)) * level
+    payout = ((firms.net_income[:, firm] * listed).sum(axis=1) / (stocks.total_value / 1000)) * level
     issuance = np.diff(np.log(stocks.total_value), prepend=np.nan) - np.log1p(stocks.market_ex)
     daily_squares = np.add.reduceat(stocks.market_daily**2, clock.starts[:-1])
     change = np.diff(states.par(20.0), prepend=np.nan) / 100
     columns = {
         "Index": level, "D12": np.where(np.arange(clock.n) < 11, np.nan, year), "E12": payout,
-        "b/m": firms.book_equity[:, listed].sum(axis=1) / (stocks.total_value / 1000),
+        "b/m": (firms.book_equity[:, firm] * listed).sum(axis=1) / (stocks.total_value / 1000),
         "tbl": rates["TB3MS"], "AAA": rates["AAA"], "BAA": rates["BAA"], "lty": np.round(states.par(20.0), 2) / 100,
         "ntis": np.convolve(np.nan_to_num(issuance), np.ones(12))[: clock.n], "Rfree": states.rf,
         "infl": 0.002 + 0.0025 * states.inflation, "ltr": states.par(20.0) / 1200 - 13.0 * change,

@@ -3,18 +3,25 @@
 The registry of table writers is here; files are written by `layouts`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import polars as pl
 
+from pipeline.simulation.compustat import compustat_tables
+from pipeline.simulation.compustat_truth import compustat_truth
+from pipeline.simulation.crsp_ciz import ciz_tables
+from pipeline.simulation.crsp_daily import daily_ciz_tables, daily_siz_tables
+from pipeline.simulation.crsp_links import link_tables
+from pipeline.simulation.crsp_siz import siz_tables
 from pipeline.simulation.economy import Economy, simulate_economy
 from pipeline.simulation.factor_tables import french_tables, other_factor_tables
 from pipeline.simulation.fred_md import fred_md_tables
 from pipeline.simulation.identifiers import RATINGS, SECTORS, stock_cusip
 from pipeline.simulation.index_tables import bond_tables
+from pipeline.simulation.listings import gvkey
 from pipeline.simulation.macro_tables import (
     crsp_index_tables,
     fred_tables,
@@ -23,12 +30,15 @@ from pipeline.simulation.macro_tables import (
     treasury_tables,
 )
 from pipeline.simulation.sizes import MarketSize, market_size
+from pipeline.simulation.stock_truth import stock_truth
 from pipeline.simulation.truth import truth_tables
 
 DEFAULT_END = date(2024, 12, 1)
 """Last month of a market when none is asked for; fixed, so that tests see the same market on every day."""
 
-TABLES: dict[str, Callable[[Economy], Mapping[str, pl.DataFrame]]] = {
+Writer = Callable[[Economy], Mapping[str, pl.DataFrame]]
+
+TABLES: dict[str, Writer] = {
     "bonds": bond_tables,
     "fred_md": fred_md_tables,
     "fred": fred_tables,
@@ -38,8 +48,16 @@ TABLES: dict[str, Callable[[Economy], Mapping[str, pl.DataFrame]]] = {
     "goyal_welch": goyal_welch_tables,
     "treasury": treasury_tables,
     "crsp_index": crsp_index_tables,
+    "ccm": link_tables,
+    "compustat": compustat_tables,
 }
 """Writers of vendor tables by vendor: each maps the economy to frames keyed by the file that they become."""
+
+STOCK_LAYOUTS: dict[str, dict[str, Writer]] = {
+    "siz": {"crsp": siz_tables, "crsp_daily": daily_siz_tables},
+    "ciz": {"crsp": ciz_tables, "crsp_daily": daily_ciz_tables},
+}
+"""Writers of the stock files in CRSP's two layouts; a market has the one or the other."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +70,12 @@ class Market:
         Logical vendor frames by file stem: vendor column names and units, missing codes planted, real date columns
         (`date_column` in `layouts` names each).
     truth : dict of str to DataFrame
-        What no extract shows; see `truth.truth_tables`.
+        What no extract shows; see `truth.truth_tables`, `stock_truth.stock_truth`, `compustat_truth.compustat_truth`.
     issuers : DataFrame
-        issuer (position), name, issuer_code, sector, private, permno, n_bonds.
+        issuer (position), name, issuer_code, stock_cusip, sector, private, permno (of the first class), gvkey, n_bonds.
     stocks : DataFrame
-        month, permno, issuer, ret, retx, price, shares, marketcap, book_equity, rating of every listed firm: decimals,
-        dollars, millions.
+        month, permno, permco, issuer, ret, retx, price, shares, marketcap, cfacpr, universe, book_equity, rating of
+        every security with a monthly row: true returns with delistings, decimals, dollars, millions.
     bonds : DataFrame
         isin, cusip, issuer, entry (month), maturity, coupon, par: terms of every bond ever issued.
     economy : Economy
@@ -72,7 +90,13 @@ class Market:
     economy: Economy
 
 
-def simulate(size: str | MarketSize, seed: int = 0, end: date = DEFAULT_END) -> Market:
+def simulate(
+    size: str | MarketSize,
+    seed: int = 0,
+    end: date = DEFAULT_END,
+    layout: str = "siz",
+    vendors: Collection[str] | None = None,
+) -> Market:
     """Simulate a market; deterministic in its arguments.
 
     Parameters
@@ -83,6 +107,10 @@ def simulate(size: str | MarketSize, seed: int = 0, end: date = DEFAULT_END) -> 
         Seed of every random number.
     end : date
         Any day of the last closed month: the last bond snapshot, the last macro observations.
+    layout : str
+        Layout of the CRSP stock files, `siz` or `ciz`; the same history in both.
+    vendors : collection of str, optional
+        Keys of `TABLES` and of the stock layout whose tables are made; all when not given.
 
     Returns
     -------
@@ -91,17 +119,24 @@ def simulate(size: str | MarketSize, seed: int = 0, end: date = DEFAULT_END) -> 
     Raises
     ------
     ValueError
-        If the size is not registered or the seed is negative.
+        If size, layout or a vendor is not registered, or the seed is negative.
     """
     if seed < 0:
         raise ValueError(f"the seed must be 0 or more, got {seed}")
+    if layout not in STOCK_LAYOUTS:
+        raise ValueError(f"no stock layout {layout!r}; registered are {', '.join(STOCK_LAYOUTS)}")
+    writers = TABLES | STOCK_LAYOUTS[layout]
+    unknown = set(vendors or ()) - set(writers)
+    if unknown:
+        raise ValueError(f"no vendor {', '.join(sorted(unknown))}; registered are {', '.join(writers)}")
     economy = simulate_economy(market_size(size), seed, end)
     tables: dict[str, pl.DataFrame] = {}
-    for writer in TABLES.values():
-        tables.update(writer(economy))
+    for vendor, writer in writers.items():
+        if vendors is None or vendor in vendors:
+            tables.update(writer(economy))
     return Market(
         tables=tables,
-        truth=truth_tables(economy),
+        truth=truth_tables(economy) | stock_truth(economy) | compustat_truth(economy),
         issuers=_issuers(economy),
         stocks=_stocks(economy),
         bonds=_bonds(economy),
@@ -109,15 +144,14 @@ def simulate(size: str | MarketSize, seed: int = 0, end: date = DEFAULT_END) -> 
     )
 
 
-def permnos(economy: Economy) -> np.ndarray:
-    """Return the stock identifier of every firm, 0 for private ones; shape (I,)."""
-    return np.where(economy.firms.private, 0, 10_001 + np.arange(len(economy.firms.names)))
-
-
 def _issuers(economy: Economy) -> pl.DataFrame:
     """All firms, bonds or not."""
     firms = economy.firms
-    permno = pl.Series(permnos(economy))
+    firm, permno = np.arange(len(firms.names)), np.zeros(len(firms.names), dtype=np.int64)
+    main = ~economy.listings.second
+    permno[economy.listings.firm[main]] = economy.listings.permno[main]
+    public = pl.Series(~firms.private)
+    listed = pl.Series(permno)
     return pl.DataFrame(
         {
             "issuer": np.arange(len(firms.names)),
@@ -126,33 +160,35 @@ def _issuers(economy: Economy) -> pl.DataFrame:
             "stock_cusip": [stock_cusip(code) for code in firms.codes],
             "sector": [SECTORS[i][1] for i in firms.sector.tolist()],
             "private": firms.private,
-            "permno": permno.set(permno == 0, None),
+            "permno": listed.set(~public, None),
+            "gvkey": [gvkey(f) for f in firm.tolist()],
             "n_bonds": np.bincount(economy.issues.issuer, minlength=len(firms.names)),
         }
     )
 
 
 def _stocks(economy: Economy) -> pl.DataFrame:
-    """Month by month, listed firms only."""
-    firms, clock = economy.firms, economy.clock
-    month, firm = np.nonzero(np.broadcast_to(~firms.private, firms.ret.shape))
+    """Month by month, securities with a monthly row only."""
+    firms, months, shares, listings = economy.firms, economy.stock_months, economy.shares, economy.listings
+    month, security = np.nonzero(months.row)
+    firm = listings.firm[security]
     columns = {
-        "ret": firms.ret,
-        "retx": firms.retx,
-        "price": firms.marketcap / firms.shares,
-        "shares": firms.shares,
-        "marketcap": firms.marketcap,
-        "book_equity": firms.book_equity,
-    }
-    return pl.DataFrame(
+        "ret": months.total, "retx": months.total_ex, "price": months.prc, "shares": shares.shrout / 1000,
+        "marketcap": months.me, "cfacpr": shares.cfacpr,
+    }  # fmt: skip
+    frame = pl.DataFrame(
         {
-            "month": clock.months.astype("datetime64[D]")[month],
-            "permno": permnos(economy)[firm],
+            "month": economy.clock.months.astype("datetime64[D]")[month],
+            "permno": listings.permno[security],
+            "permco": listings.permco[security],
             "issuer": firm,
-            **{name: values[month, firm] for name, values in columns.items()},
+            **{name: values[month, security] for name, values in columns.items()},
+            "universe": months.universe[month, security],
+            "book_equity": firms.book_equity[month, firm],
             "rating": np.array(RATINGS)[firms.rating[month, firm] - 1],
         }
     )
+    return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _bonds(economy: Economy) -> pl.DataFrame:

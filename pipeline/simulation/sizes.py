@@ -35,6 +35,8 @@ class MarketSize:
         FRED-MD vintages, at least two, the newest published in the last month.
     hazard : float
         Multiplies every default intensity; small markets need a larger one to hold a default at all.
+    daily_lead : int or None
+        Months of daily stock rows before the first snapshot, at most `lead`; None: no daily stock file.
     """
 
     name: str
@@ -48,6 +50,7 @@ class MarketSize:
     series: int
     vintages: int
     hazard: float = 1.0
+    daily_lead: int | None = 24
 
     def __post_init__(self) -> None:
         """Refuse dimensions that no market can have."""
@@ -57,6 +60,8 @@ class MarketSize:
             raise ValueError(f"size {self.name}: alive must lie in 1..bonds, got {self.alive} of {self.bonds}")
         if not 1 <= self.sectors <= 18:
             raise ValueError(f"size {self.name}: sectors must lie in 1..18, got {self.sectors}")
+        if self.daily_lead is not None and not 0 <= self.daily_lead <= self.lead:
+            raise ValueError(f"size {self.name}: daily_lead must lie in 0..lead, got {self.daily_lead} of {self.lead}")
         if self.vintages < 2:
             raise ValueError(f"size {self.name}: at least 2 vintages, so that a series can come and go")
 
@@ -74,7 +79,7 @@ SIZES: dict[str, MarketSize] = {
         ),
         MarketSize(
             name="notebook", months=195, lead=120, bonds=17_000, alive=3_700, issuers=2_600, other_firms=400,
-            sectors=18, series=40, vintages=4,
+            sectors=18, series=40, vintages=4, daily_lead=None,
         ),
     )
 }  # fmt: skip

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.simulation.layouts import write_extracts
-from pipeline.simulation.market import Market, simulate
+from pipeline.simulation.market import STOCK_LAYOUTS, TABLES, Market, simulate
 
 
 @pytest.fixture(scope="session")
@@ -13,11 +13,12 @@ def tiny() -> Market:
 
 @pytest.fixture(scope="session")
 def demo() -> Market:
-    return simulate("demo")
+    # Daily rows are a matter of the tiny market; here they would only take time.
+    return simulate("demo", vendors=[vendor for vendor in (*TABLES, *STOCK_LAYOUTS["siz"]) if vendor != "crsp_daily"])
 
 
 @pytest.fixture(scope="session")
 def extracts(tiny: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("extracts")
-    write_extracts(tiny.tables, folder)
+    write_extracts(tiny.tables, folder, parquet=["crsp.dsf"])
     return folder

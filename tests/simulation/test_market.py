@@ -13,6 +13,8 @@ from pipeline.simulation.layouts import write_extracts
 from pipeline.simulation.market import Market, simulate
 from pipeline.simulation.sizes import MarketSize
 
+STOCK_TABLES = ("crsp.msi", "crsp.msf", "crsp.msenames", "crsp.msedelist", "crsp.dsf", "comp.funda")
+
 
 def _bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -20,13 +22,13 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 
 def test_same_seed_same_bytes(extracts: Path, tmp_path: Path) -> None:
     again = simulate("tiny")
-    write_extracts(again.tables, tmp_path)
+    write_extracts(again.tables, tmp_path, parquet=["crsp.dsf"])
     assert _bytes(tmp_path) == _bytes(extracts)
 
 
 def test_another_seed_differs(tiny: Market) -> None:
     other = simulate("tiny", seed=1)
-    for name in ("bonds.index_constituents", "fred/GS10", "prices/VIX", "french/F-F_Momentum_Factor", "crsp.msi"):
+    for name in ("bonds.index_constituents", "fred/GS10", "prices/VIX", "french/F-F_Momentum_Factor", *STOCK_TABLES):
         assert not tiny.tables[name].equals(other.tables[name]), name
     assert not tiny.truth["factors"].equals(other.truth["factors"])
     assert tiny.truth["gamma"].equals(other.truth["gamma"])
@@ -38,6 +40,7 @@ def test_command_line_writes_extracts_and_truth(tiny: Market, tmp_path: Path, ca
     assert f"{rows} bond-months" in capsys.readouterr().out
     written = pl.read_parquet(tmp_path / "extracts" / "bonds.index_constituents.parquet")
     assert written.equals(tiny.tables["bonds.index_constituents"])
+    assert pl.read_parquet(tmp_path / "extracts" / "crsp.dsf.parquet").equals(tiny.tables["crsp.dsf"])
     for name, frame in tiny.truth.items():
         assert pl.read_parquet(tmp_path / "truth" / f"{name}.parquet").equals(frame)
 
@@ -48,25 +51,26 @@ def test_last_closed_month() -> None:
 
 
 def test_market_return_is_the_value_weighted_stock_return(tiny: Market) -> None:
-    stocks = tiny.stocks.to_pandas().sort_values(["permno", "month"])
-    stocks["weight"] = stocks.groupby("permno").marketcap.shift(1)
-    held = stocks.dropna(subset="weight")
-    by_hand = held.groupby("month")[["ret", "weight"]].apply(lambda g: np.average(g.ret, weights=g.weight))
-    msi = tiny.tables["crsp.msi"].to_pandas()
-    np.testing.assert_allclose(msi.vwretd, by_hand, atol=6e-7)
+    stocks = tiny.stocks.to_pandas()
+    stocks["period"] = pd.to_datetime(stocks.month).dt.to_period("M")
+    weights = stocks.assign(period=stocks.period + 1).set_index(["permno", "period"]).marketcap.rename("weight")
+    returns = tiny.truth["stock_returns"].to_pandas()
+    returns["period"] = pd.to_datetime(returns.month).dt.to_period("M")
+    held = returns.join(weights, on=["permno", "period"]).dropna(subset=["ret", "weight"])
+    by_hand = held.groupby("period")[["ret", "weight"]].apply(lambda g: np.average(g.ret, weights=g.weight))
+    np.testing.assert_allclose(tiny.tables["crsp.msi"]["vwretd"].to_numpy(), by_hand, atol=1e-12)
     french = tiny.tables["french/F-F_Research_Data_Factors"].to_pandas()
     np.testing.assert_allclose(french["Mkt-RF"] + french["RF"], 100 * by_hand, atol=0.0051)
 
 
-def test_daily_returns_compound_to_monthly_returns(tiny: Market) -> None:
-    daily, monthly = tiny.tables["crsp.dsi"].to_pandas(), tiny.tables["crsp.msi"].to_pandas()
-    month = pd.to_datetime(daily.date).dt.to_period("M")
-    for column in ("vwretd", "vwretx"):
-        compounded = (1 + daily[column]).groupby(month).prod() - 1
-        np.testing.assert_allclose(compounded, monthly[column], atol=2e-5)
-    spy = tiny.tables["prices/SPY"].to_pandas().set_index("Date")["Adj Close"]
+def test_spy_follows_the_basket(tiny: Market) -> None:
+    economy, spy = tiny.economy, tiny.tables["prices/SPY"].to_pandas().set_index("Date")["Adj Close"]
     total = spy.groupby(pd.to_datetime(spy.index).to_period("M")).last().pct_change().dropna()
-    np.testing.assert_allclose(total, monthly.vwretd, atol=1e-6)
+    listed = ~economy.firms.private
+    cap, ret = economy.firms.marketcap[:, listed], economy.firms.ret[:, listed]
+    by_hand = [np.average(ret[t], weights=cap[t - 1]) for t in range(1, economy.clock.n)]
+    np.testing.assert_allclose(total, by_hand, atol=1e-12)
+    assert np.corrcoef(total, tiny.tables["crsp.msi"]["vwretd"])[0, 1] > 0.98
 
 
 def test_month_end_yields_lie_on_the_curve(tiny: Market) -> None:
@@ -112,6 +116,8 @@ def test_bad_requests_are_refused() -> None:
         MarketSize(**{**fields, "alive": 11}, vintages=2)
     with pytest.raises(ValueError, match="sectors must lie in"):
         MarketSize(**{**fields, "sectors": 19}, vintages=2)
+    with pytest.raises(ValueError, match=r"daily_lead must lie in 0\.\.lead, got 40 of 36"):
+        MarketSize(**fields, vintages=2, daily_lead=40)
     with pytest.raises(ValueError, match="at least 24 months"):
         MarketSize(**{**fields, "lead": 12}, vintages=2)
 
@@ -122,7 +128,10 @@ def test_security_frames_belong_together(tiny: Market) -> None:
     assert issuers["private"].any()
     assert issuers["name"].n_unique() == issuers.height
     assert issuers["issuer_code"].n_unique() == issuers.height
-    assert set(stocks["permno"]) == set(issuers["permno"].drop_nulls())
+    assert set(issuers["permno"].drop_nulls()) <= set(stocks["permno"])
+    company = stocks.join(issuers.select("issuer", "name"), on="issuer")
+    assert company.height == stocks.height
+    assert (company.group_by("permco").agg(pl.col("issuer").n_unique())["issuer"] == 1).all()
     assert not stocks.select("month", "permno").is_duplicated().any()
     counts = bonds.group_by("issuer").len().join(issuers, on="issuer")
     assert (counts["len"] == counts["n_bonds"]).all()
@@ -135,8 +144,12 @@ def test_security_frames_belong_together(tiny: Market) -> None:
         .join(bonds, left_on="ISIN", right_on="isin", how="left")
     )
     assert (seen["entry"] < seen["Pricing_Date"]).all()
-    priced = stocks.sort("permno", "month").with_columns(
-        growth=pl.col("price") / pl.col("price").shift(1).over("permno") - 1
-    )
-    later = priced.drop_nulls("growth")
-    np.testing.assert_allclose(later["growth"].to_numpy(), later["retx"].to_numpy(), atol=1e-9)
+
+
+def test_layouts_and_vendors_can_be_chosen() -> None:
+    some = simulate("tiny", layout="ciz", vendors=("crsp", "ccm"))
+    assert set(some.tables) == {"crsp.msf_v2", "crsp.stkdelists", "crsp.ccmxpf_lnkhist"}
+    with pytest.raises(ValueError, match="no stock layout 'sas'; registered are siz, ciz"):
+        simulate("tiny", layout="sas")
+    with pytest.raises(ValueError, match="no vendor trace; registered are bonds"):
+        simulate("tiny", vendors=("trace",))

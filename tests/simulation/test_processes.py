@@ -12,7 +12,6 @@ from pipeline.simulation.curve import par_yield, zero_yields
 from pipeline.simulation.market import Market
 from pipeline.simulation.paths import ar1, bridge, centred_ranks, daily_returns, month_means
 from pipeline.simulation.sizes import market_size
-from pipeline.simulation.stock_factors import long_short
 
 
 def test_price_and_duration_of_annual_coupons() -> None:
@@ -90,31 +89,3 @@ def test_clock_knows_the_exchange_holidays() -> None:
     assert date(2024, 3, 29) not in sessions
     assert date(2024, 11, 29) in sessions
     assert clock.last_sessions.tolist()[-9] == date(2024, 4, 30)
-
-
-def test_long_short_against_a_slow_loop() -> None:
-    rng = np.random.default_rng(1)
-    months, stocks = 30, 40
-    value, cap = rng.standard_normal((months, stocks)), np.exp(rng.standard_normal((months, stocks)))
-    value[:, 0] = np.nan
-    ret, formation = 0.1 * rng.standard_normal((months, stocks)), np.arange(months) % 6 == 0
-    spread, size = long_short(value, cap, ret, formation)
-    for t in range(1, months):
-        formed = max(s for s in range(t) if formation[s])
-        low, high = np.nanquantile(value[formed], [0.3, 0.7])
-        middle = np.median(cap[formed])
-        means = {}
-        for big in (False, True):
-            for third, inside in (
-                ("low", value[formed] <= low),
-                ("mid", (value[formed] > low) & (value[formed] <= high)),
-                ("high", value[formed] > high),
-            ):
-                chosen = inside & ((cap[formed] > middle) == big)
-                means[big, third] = np.average(ret[t, chosen], weights=cap[t - 1, chosen])
-        assert spread[t] == pytest.approx(
-            (means[False, "high"] + means[True, "high"] - means[False, "low"] - means[True, "low"]) / 2, abs=1e-14
-        )
-        small, large = (np.mean([means[big, third] for third in ("low", "mid", "high")]) for big in (False, True))
-        assert size[t] == pytest.approx(small - large, abs=1e-14)
-    assert np.isnan(spread[0])

@@ -13,7 +13,8 @@ import polars as pl
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from pipeline.panel.calendar import month_range, shift
-from pipeline.simulation.layouts import date_column, write_extracts
+from pipeline.simulation.history import known_day, open_ends
+from pipeline.simulation.layouts import INTERVAL_ENDS, write_extracts
 from resources.home import Home
 
 END = date(2026, 10, 1)
@@ -97,14 +98,50 @@ def later(table: str, frame: pl.DataFrame, month: date) -> pl.Expr:
     """Whether a raw row is dated after ``month``, that is, not yet known at its end."""
     # A row of the index extract shows the end of the month before its date; only its return is of the month itself.
     first_later = shift(month, 2 if table == INDEX else 1)
-    return pl.col(date_column(table)) >= first_later
+    return known_day(table) >= first_later
+
+
+KEYS = {
+    "bonds.": {"ISIN", "Cusip"},
+    "crsp.": {"permno", "permco", "shrcd", "exchcd", "dlstcd", "siccd"},
+    "crsp.ccmxpf_lnkhist": {"gvkey", "lpermno", "lpermco", "linktype", "linkprim"},
+    "comp.": {"gvkey", "fyr", "fyear", "fyearq", "fqtr", "indfmt", "datafmt", "popsrc", "consol"},
+}
+"""Columns that identify a row or that a row can't do without, by the beginning of the table's name."""
+
+
+def changeable(table: str, frame: pl.DataFrame) -> tuple[list[str], list[str]]:
+    """Columns of numbers, and of words, whose later values can be others without the file becoming a wrong one."""
+    kept = set().union(*(names for kind, names in KEYS.items() if table.startswith(kind)))
+    columns = [(name, dtype) for name, dtype in frame.schema.items() if name not in kept]
+    numbers = [name for name, dtype in columns if dtype.is_numeric()]
+    return numbers, [name for name, dtype in columns if dtype == pl.String]
 
 
 def with_late_returns(
     table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]
 ) -> pl.DataFrame:
-    """Change the index returns earned in the month after ``month``, whose rows else belong to ``month``."""
+    """Change what becomes known after ``month`` in rows that were known before.
+
+    These are the index returns earned in the month after ``month``, whose rows else belong to ``month``, and the ends
+    of names and links that come later: ``change`` maps a return, or the number of days from the end of ``month`` to the
+    end of the interval; what it maps to null is not known yet.
+    """
+    if table in INTERVAL_ENDS:
+        return _with_late_ends(table, frame, month, change)
     if table != INDEX:
         return frame
     earned_later = pl.col("Pricing_Date") == shift(month, 1)
     return frame.with_columns(pl.when(earned_later).then(change(pl.col("Return"))).otherwise("Return").alias("Return"))
+
+
+def _with_late_ends(table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]) -> pl.DataFrame:
+    """Move the ends of intervals after ``month``."""
+    following = shift(month, 1)
+    column = pl.col(INTERVAL_ENDS[table])
+    days = (column - pl.lit(following)).dt.total_days().cast(pl.Float64)
+    moved = pl.lit(following) + pl.duration(days=change(days).clip(lower_bound=0).floor().cast(pl.Int64))
+    late = (column >= following).fill_null(False)
+    unknown = frame.select(late & change(days).is_null()).to_series()
+    changed = frame.with_columns(pl.when(late).then(moved).otherwise(column).alias(INTERVAL_ENDS[table]))
+    return pl.concat([changed.filter(~unknown), open_ends(table, frame.filter(unknown), following)])
