@@ -1,0 +1,1 @@
+"""Stocks: characteristics of firms from CRSP and Compustat rows."""
