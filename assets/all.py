@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from assets import bonds, macro, models, training
+from assets import bonds, equity, macro, models, training
 from assets.building import MonthlyAsset
 
-MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (*macro.ASSETS, *bonds.ASSETS, *training.ASSETS, *models.ASSETS)
+MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
+    *macro.ASSETS,
+    *equity.ASSETS,
+    *bonds.ASSETS,
+    *training.ASSETS,
+    *models.ASSETS,
+)

@@ -19,11 +19,12 @@ from assets.contract import InvalidRows, validated
 from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
+from resources.content import month_digests
 from resources.home import Home
 from resources.lake import Manifest, month_label
 from resources.settings import Settings
 
-# So many months of a panel are held in memory at once.
+# So many months of a panel are held in memory at once, unless the asset says fewer.
 CHUNK_MONTHS = 120
 
 Progress = Callable[[str, int, int], None]
@@ -73,7 +74,9 @@ class MonthlyAsset:
     series : tuple of str
         Columns worth drawing over time; empty draws row counts.
     figures : callable
-        From the rows of a month to what its manifest says of them to people.
+        ``figures(rows of the month, inputs, month, settings)``: what its manifest says of it to people.
+    chunk_months : int
+        Months that ``compute`` is given at once, for a range; fewer take less memory.
     """
 
     name: str
@@ -89,6 +92,7 @@ class MonthlyAsset:
     kinds: frozenset[str] = frozenset({"polars", "parquet"})
     series: tuple[str, ...] = ()
     figures: Figures = nothing
+    chunk_months: int = CHUNK_MONTHS
 
 
 class BrokenChain(LookupError):
@@ -360,11 +364,16 @@ class Workshop:
                 stale[month] = provenance
         done = len(months) - len(stale)
         progress(asset.name, done, len(months))
-        for chunk in _chunks(list(stale)):
-            frame = asset.compute(Inputs(sources, chunk[0], chunk[-1]), chunk, self.home.settings)
-            rows = _by_month(validated(asset.name, self.schemas[asset.name], frame), chunk)
+        for chunk in chunks(list(stale), asset.chunk_months):
+            inputs = Inputs(sources, chunk[0], chunk[-1])
+            frame = asset.compute(inputs, chunk, self.home.settings)
+            valid = validated(asset.name, self.schemas[asset.name], frame)
+            ordered = valid.sort(list(dict.fromkeys(["month", *self.key(asset.name)])), maintain_order=True)
+            contents = month_digests(ordered)
+            rows = _by_month(ordered, chunk)
             for month in chunk:
-                manifest = self._write(asset, month, rows[month], stale[month])
+                _, content = contents.get(month, (0, ""))
+                manifest = self._write(asset, month, rows[month], inputs, stale[month], content=content)
                 yield Outcome(month, "built", manifest)
             done += len(chunk)
             progress(asset.name, done, len(months))
@@ -387,7 +396,7 @@ class Workshop:
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
                 frame = validated(asset.name, self.schemas[asset.name], step.frame)
                 state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else ""
-                manifest = self._write(asset, month, frame, provenance, state)
+                manifest = self._write(asset, month, frame, inputs, provenance, state=state)
                 if state:
                     self.home.models.keep_only(asset.name, month, state)
                 status = "built"
@@ -395,11 +404,18 @@ class Workshop:
             progress(asset.name, done, len(months))
 
     def _write(
-        self, asset: MonthlyAsset, month: date, rows: pl.DataFrame, provenance: dict[str, Any], state: str = ""
+        self,
+        asset: MonthlyAsset,
+        month: date,
+        rows: pl.DataFrame,
+        inputs: Inputs,
+        provenance: dict[str, Any],
+        **known: str,
     ) -> Manifest:
-        figures = asset.figures(rows)
-        key = self.key(asset.name)
-        return self.home.lake.write(asset.name, month, rows, key, metadata=figures, state=state, **provenance)
+        figures = asset.figures(rows, inputs, month, self.home.settings)
+        return self.home.lake.write(
+            asset.name, month, rows, self.key(asset.name), metadata=figures, **provenance, **known
+        )
 
     def _manifest_before(self, asset: MonthlyAsset, month: date) -> Manifest | None:
         origin = self.origin(asset.name)
@@ -423,11 +439,11 @@ class Workshop:
         return Previous(frame, *self.home.models.load(asset.name, shift(month, -1), before.state))
 
 
-def _chunks(months: Sequence[date]) -> Iterator[list[date]]:
-    """Split into runs of consecutive months, none longer than CHUNK_MONTHS."""
+def chunks(months: Sequence[date], longest: int) -> Iterator[list[date]]:
+    """Split into runs of consecutive months, none longer than ``longest``."""
     chunk: list[date] = []
     for month in months:
-        if chunk and (len(chunk) == CHUNK_MONTHS or month != shift(chunk[-1], 1)):
+        if chunk and (len(chunk) == longest or month != shift(chunk[-1], 1)):
             yield chunk
             chunk = []
         chunk.append(month)
@@ -436,7 +452,7 @@ def _chunks(months: Sequence[date]) -> Iterator[list[date]]:
 
 
 def _by_month(frame: pl.DataFrame, months: Sequence[date]) -> dict[date, pl.DataFrame]:
-    parts = {key[0]: part for key, part in frame.partition_by("month", as_dict=True).items()}
+    parts = {key[0]: part for key, part in frame.partition_by("month", as_dict=True, maintain_order=True).items()}
     strange = sorted(set(parts) - set(months))
     if strange:
         raise InvalidRows(f"rows of months that were not asked for: {', '.join(map(str, strange[:5]))}")

@@ -1,7 +1,7 @@
 """Figures of one partition for people: kept in its manifest, shown in the UI.
 
-Belongs here: what is worth saying of a month, as functions of its rows. Does not: previews and plots
-(``assets.metadata``).
+Belongs here: what is worth saying of a month, as functions of its rows and of what was read for it. Does not: previews
+and plots (``assets.metadata``).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 import polars as pl
 
-Figures = Callable[[pl.DataFrame], dict[str, Any]]
+Figures = Callable[..., dict[str, Any]]
+"""``figures(rows of the month, inputs, month, settings)``."""
 
 
-def nothing(frame: pl.DataFrame) -> dict[str, Any]:
+def nothing(frame: pl.DataFrame, *_: Any) -> dict[str, Any]:
     """Say nothing beyond the number of rows."""
     return {}
 
@@ -23,7 +24,7 @@ def nothing(frame: pl.DataFrame) -> dict[str, Any]:
 def first_row(*columns: str) -> Figures:
     """Values of some columns in the first row, for partitions whose rows share them."""
 
-    def figures(frame: pl.DataFrame) -> dict[str, Any]:
+    def figures(frame: pl.DataFrame, *_: Any) -> dict[str, Any]:
         row = frame.select(columns).head(1).to_dicts()
         return {name: str(value) if isinstance(value, date) else value for name, value in row[0].items()} if row else {}
 
@@ -33,7 +34,7 @@ def first_row(*columns: str) -> Figures:
 def missing(columns: Sequence[str]) -> Figures:
     """Count missing values by column: a rank of 0 does not tell a missing value from the middle one."""
 
-    def figures(frame: pl.DataFrame) -> dict[str, Any]:
+    def figures(frame: pl.DataFrame, *_: Any) -> dict[str, Any]:
         return {"missing": {name: frame.get_column(name).null_count() for name in columns}}
 
     return figures

@@ -17,6 +17,7 @@ import altair as alt
 import dagster as dg
 import polars as pl
 import vl_convert as vlc
+from altair.utils.schemapi import debug_mode
 
 from assets.building import MonthlyAsset, Outcome
 from pipeline.bonds.registry import data_dictionary
@@ -52,7 +53,7 @@ def newest_metadata(asset: MonthlyAsset, lake: Lake, month: date, columns: Mappi
     return {
         "dagster/column_schema": schema,
         "preview": dg.MetadataValue.md(markdown_table(frame)),
-        "plot": dg.MetadataValue.md(_image(_chart(asset, lake, manifests))),
+        "plot": dg.MetadataValue.md(_plot(asset, lake, manifests)),
     }
 
 
@@ -112,6 +113,9 @@ def _chart(asset: MonthlyAsset, lake: Lake, manifests: Mapping[date, Manifest]) 
     )
 
 
-def _image(chart: alt.Chart) -> str:
-    png = vlc.vegalite_to_png(chart.to_json(), scale=1.5)
+def _plot(asset: MonthlyAsset, lake: Lake, manifests: Mapping[date, Manifest]) -> str:
+    # A fixed chart need not be held against Vega-Lite's schema, which takes longer than drawing it.
+    with debug_mode(False):
+        specification = _chart(asset, lake, manifests).to_json(validate=False)
+    png = vlc.vegalite_to_png(specification, scale=1.5)
     return f"![months](data:image/png;base64,{base64.b64encode(png).decode()})"

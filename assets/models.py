@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
@@ -12,6 +13,7 @@ from assets import schemas
 from assets.building import MonthlyAsset, Previous, Step
 from assets.figures import first_row
 from assets.reads import Inputs, Partitions, States
+from assets.training import STOCK_SETS, set_instruments
 from pipeline.bonds.registry import RANKED
 from pipeline.models.ipca_recursion import IPCAState, forecasts, ipca_month
 from pipeline.models.managed_portfolios import SufficientStatistics
@@ -20,55 +22,111 @@ from resources.settings import Settings
 MODELS, FORECASTS = "models", "forecasts"
 
 
-def _ipca(section: str, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
+@dataclass(frozen=True, kw_only=True)
+class _Market:
+    """Where an IPCA finds its data.
+
+    Attributes
+    ----------
+    name : str
+        Name of the assets.
+    section : str
+        Section of the settings.
+    portfolios, characteristics : str
+        Assets with the sufficient statistics and with the instruments of the forecasts.
+    key : str
+        Identifier of an asset of the cross-section.
+    instruments : tuple of str
+        Columns of the instruments.
+    words : str
+        What is estimated, for the description.
+    """
+
+    name: str
+    section: str
+    portfolios: str
+    characteristics: str
+    key: str
+    instruments: tuple[str, ...]
+    words: str
+
+
+def _ipca(market: _Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     portfolios = inputs["portfolios"].filter(pl.col("month") <= month)
-    statistics = SufficientStatistics.from_frame(portfolios, RANKED)
+    statistics = SufficientStatistics.from_frame(portfolios, market.instruments)
     last = IPCAState.from_arrays(previous.arrays, previous.text) if previous else None
-    frame, state = ipca_month(statistics, last, getattr(settings, section))
+    frame, state = ipca_month(statistics, last, getattr(settings, market.section))
     return Step(frame, *state.to_arrays())
 
 
-def _ipca_forecasts(model: str, inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
+def _ipca_forecasts(market: _Market, inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     states = inputs.states("states")
-    characteristics = inputs["characteristics"]
+    characteristics = inputs.lazy("characteristics").select("month", market.key, *market.instruments).collect()
     return pl.concat(
-        forecasts(IPCAState.from_arrays(*states[month]), characteristics, month, model=model) for month in months
+        forecasts(IPCAState.from_arrays(*states[month]), characteristics, month, model=market.name, key=market.key)
+        for month in months
     )
 
 
-def _ipca_assets(name: str, words: str) -> tuple[MonthlyAsset, MonthlyAsset]:
+def _ipca_assets(market: _Market) -> tuple[MonthlyAsset, MonthlyAsset]:
     estimation = MonthlyAsset(
-        name=name,
+        name=market.name,
         group=MODELS,
         description=(
-            f"Instrumented principal components of bond returns {words}, re-estimated on all months up to this one "
+            f"Instrumented principal components of {market.words}, re-estimated on all months up to this one "
             "from last month's parameters (Kelly, Pruitt and Su 2019): Gamma, factors, R2 in and out of sample."
         ),
         schema=schemas.ipca,
-        reads=lambda settings: {"portfolios": Partitions(source="bond_managed_portfolios", lookback=None)},
-        compute=partial(_ipca, name),
+        reads=lambda settings: {"portfolios": Partitions(source=market.portfolios, lookback=None)},
+        compute=partial(_ipca, market),
         figures=first_row("status", "iterations", "converged", "total_r2", "oos_total_r2"),
-        settings=(name,),
+        settings=(market.section,),
         recursive=True,
         kinds=frozenset({"numpy", "parquet"}),
         series=("total_r2", "predictive_r2", "oos_total_r2", "oos_predictive_r2"),
     )
     forecast = MonthlyAsset(
-        name=f"{name}_forecasts",
+        name=f"{market.name}_forecasts",
         group=FORECASTS,
-        description=f"Excess returns of the next month that {name} expects at the end of this one. Decimals.",
+        description=f"Excess returns of the next month that {market.name} expects at the end of this one. Decimals.",
         schema=schemas.forecasts,
         reads=lambda settings: {
-            "states": States(source=name),
-            "characteristics": Partitions(source="bond_characteristics"),
+            "states": States(source=market.name),
+            "characteristics": Partitions(source=market.characteristics),
         },
-        compute=partial(_ipca_forecasts, name),
+        compute=partial(_ipca_forecasts, market),
         kinds=frozenset({"numpy", "parquet"}),
     )
     return estimation, forecast
 
 
-ASSETS = (
-    *_ipca_assets("bond_ipca", "without intercept"),
-    *_ipca_assets("bond_ipca_intercept", "with an intercept in the characteristics"),
+def _bonds(name: str, words: str) -> _Market:
+    return _Market(
+        name=name,
+        section=name,
+        portfolios="bond_managed_portfolios",
+        characteristics="bond_characteristics",
+        key="isin",
+        instruments=RANKED,
+        words=f"bond returns {words}",
+    )
+
+
+def _stocks(set_name: str) -> _Market:
+    return _Market(
+        name=f"stock_ipca_{set_name}",
+        section="stock_ipca",
+        portfolios=f"stock_managed_portfolios_{set_name}",
+        characteristics="firm_characteristics",
+        key="permno",
+        instruments=set_instruments(set_name),
+        words=f"stock returns on the characteristics of the set {set_name}",
+    )
+
+
+MARKETS = (
+    _bonds("bond_ipca", "without intercept"),
+    _bonds("bond_ipca_intercept", "with an intercept in the characteristics"),
+    *(_stocks(name) for name in STOCK_SETS),
 )
+ASSETS = tuple(asset for market in MARKETS for asset in _ipca_assets(market))

@@ -12,6 +12,10 @@ from typing import Any
 import dataframely as dy
 
 from pipeline.bonds.registry import NAMES
+from pipeline.equity.common import macro_columns
+from pipeline.equity.registry import DAILY_NAMES
+from pipeline.equity.registry import NAMES as FIRM_NAMES
+from pipeline.extracts.compustat import ANNUAL_ITEMS, QUARTERLY_ITEMS
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
 from pipeline.macro.treasury import PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
@@ -115,6 +119,121 @@ bond_training_panel = _fixed(
         "ret_excess": dy.Float64(),
         **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in NAMES},
     },
+)
+crsp_monthly = _fixed(
+    "CrspMonthly",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        "permco": dy.Int64(nullable=True),
+        "date": dy.Date(nullable=True),
+        **_values("prc", min_exclusive=0.0),
+        **_values("ret", "retx", "dlret", **_RETURN),
+        "dlstcd": dy.Int64(nullable=True),
+        "delreason": dy.String(nullable=True),
+        "delisted": dy.Bool(),
+        **_values("shrout", "volume", "me", "me_permco", min=0.0),
+        **_values("cfacpr", "cfacshr"),
+        "siccd": dy.Int64(nullable=True),
+        "exchange": dy.String(nullable=True),
+        "common": dy.Bool(),
+        "in_universe": dy.Bool(),
+        "ncusip": dy.String(nullable=True),
+        "ticker": dy.String(nullable=True),
+        "comnam": dy.String(nullable=True),
+        "layout": dy.String(),
+    },
+)
+crsp_daily = _fixed(
+    "CrspDaily",
+    {
+        "month": dy.Date(),
+        "permno": dy.Int64(primary_key=True),
+        "date": dy.Date(primary_key=True),
+        **_values("ret", **_RETURN),
+        **_values("prc", min_exclusive=0.0),
+        **_values("volume", "shrout", min=0.0),
+        **_values("bid", "ask", "high", "low", "cfacpr"),
+    },
+)
+stock_returns = _fixed(
+    "StockReturns",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        **_values("ret", **_RETURN),
+        "ret_excess": _value(),
+        "me_start": _value(min=0.0),
+    },
+)
+firm_links = _fixed(
+    "FirmLinks",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        "permco": dy.Int64(nullable=True),
+        "gvkey": dy.String(),
+    },
+)
+compustat_annual = _fixed(
+    "CompustatAnnual",
+    {
+        "month": dy.Date(),
+        "gvkey": dy.String(primary_key=True),
+        "datadate": dy.Date(primary_key=True),
+        **{name: dy.Int64(nullable=True) for name in ("fyear", "fyr", "sich")},
+        **_values(*ANNUAL_ITEMS, "book_equity"),
+    },
+)
+compustat_quarterly = _fixed(
+    "CompustatQuarterly",
+    {
+        "month": dy.Date(),
+        "gvkey": dy.String(primary_key=True),
+        "datadate": dy.Date(primary_key=True),
+        **{name: dy.Int64(nullable=True) for name in ("fyearq", "fqtr", "fyr")},
+        "rdq": dy.Date(nullable=True),
+        **_values(*QUARTERLY_ITEMS),
+    },
+)
+stock_weekly_returns = _fixed(
+    "StockWeeklyReturns",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        "week": dy.Date(primary_key=True),
+        "gross_return": dy.Float64(min=0.0),
+    },
+)
+compustat_history = _fixed(
+    "CompustatHistory", {"month": _month(), "gvkey": dy.String(primary_key=True), "n_years": dy.Int64(min=1)}
+)
+stock_daily_characteristics = _fixed(
+    "StockDailyCharacteristics",
+    {"month": _month(), "permno": dy.Int64(primary_key=True), **_values(*DAILY_NAMES)},
+)
+firm_characteristics = _fixed(
+    "FirmCharacteristics",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        **_values(*FIRM_NAMES),
+        **_values(*(f"{name}_w" for name in FIRM_NAMES)),
+        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in FIRM_NAMES},
+    },
+)
+stock_training_panel = _fixed(
+    "StockTrainingPanel",
+    {
+        "month": _month(),
+        "permno": dy.Int64(primary_key=True),
+        "ret_excess": dy.Float64(),
+        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in FIRM_NAMES},
+    },
+)
+common_factors = _fixed(
+    "CommonFactors",
+    {"month": _month(), **_values(*macro_columns()), **_values(*(f"mean_{name}" for name in FIRM_NAMES))},
 )
 managed_portfolios = _fixed(
     "ManagedPortfolios",

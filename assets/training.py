@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -12,10 +13,19 @@ from assets.building import MonthlyAsset
 from assets.reads import Inputs, Partitions
 from pipeline.bonds.registry import RANKED
 from pipeline.bonds.training import bond_training_panel
+from pipeline.equity.definition import DG41, GKX94, KPS36
+from pipeline.equity.registry import NAMES, names_of, ranked
+from pipeline.equity.training import stock_training_panel
 from pipeline.models.managed_portfolios import managed_portfolios
 from resources.settings import Settings
 
 GROUP = "training"
+STOCK_SETS = (DG41, KPS36, GKX94)
+
+
+def set_instruments(set_name: str) -> tuple[str, ...]:
+    """Instrument columns of a set of firm characteristics."""
+    return ranked(names_of(set_name))
 
 
 def _bond_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -24,6 +34,34 @@ def _bond_training_panel(inputs: Inputs, months: Sequence[date], settings: Setti
 
 def _bond_managed_portfolios(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     return managed_portfolios(inputs["bond_training_panel"], RANKED, months)
+
+
+def _stock_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
+    return stock_training_panel(inputs.lazy("firm_characteristics"), inputs["stock_returns"], NAMES, months)
+
+
+def _stock_managed_portfolios(
+    set_name: str, inputs: Inputs, months: Sequence[date], settings: Settings
+) -> pl.DataFrame:
+    instruments = set_instruments(set_name)
+    panel = inputs.lazy("stock_training_panel").select("month", "permno", "ret_excess", *instruments).collect()
+    return managed_portfolios(panel, instruments, months, key="permno")
+
+
+def _portfolios_of_set(set_name: str) -> MonthlyAsset:
+    return MonthlyAsset(
+        name=f"stock_managed_portfolios_{set_name}",
+        group=GROUP,
+        description=(
+            f"Sufficient statistics of the month for factor models of stocks with loadings in the set {set_name}: "
+            "X = C'r, W = C'C, r'r and the number of stocks (Kelly, Pruitt and Su 2019)."
+        ),
+        schema=schemas.managed_portfolios,
+        reads=lambda settings: {"stock_training_panel": Partitions(source="stock_training_panel")},
+        compute=partial(_stock_managed_portfolios, set_name),
+        series=("n",),
+        chunk_months=24,
+    )
 
 
 ASSETS = (
@@ -50,4 +88,17 @@ ASSETS = (
         compute=_bond_managed_portfolios,
         series=("n",),
     ),
+    MonthlyAsset(
+        name="stock_training_panel",
+        group=GROUP,
+        description="The excess return of the month beside the ranked characteristics of the month before.",
+        schema=schemas.stock_training_panel,
+        reads=lambda settings: {
+            "firm_characteristics": Partitions(source="firm_characteristics", lag=1),
+            "stock_returns": Partitions(source="stock_returns"),
+        },
+        compute=_stock_training_panel,
+        chunk_months=24,
+    ),
+    *(_portfolios_of_set(name) for name in STOCK_SETS),
 )

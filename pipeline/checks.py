@@ -11,11 +11,11 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from assets.building import MonthlyAsset, Workshop
+from assets.building import MonthlyAsset, Workshop, chunks
 from assets.contract import broken_rules, holds
 from pipeline.panel.calendar import shift
 from pipeline.partitions import months_of
-from resources.content import content_hash
+from resources.content import content_hash, month_digests
 from resources.home import HomeResource
 from resources.lake import Manifest
 
@@ -33,13 +33,19 @@ def stored_rows(
 ) -> Failures:
     """Keys are unique, values in range, and the rows are those that the manifest was written for."""
     failures: Failures = {}
-    key, schema = workshop.key(asset.name), workshop.schemas[asset.name]
-    for month in months:
-        rows = workshop.home.lake.read(asset.name, month)
-        if not holds(schema, rows):
-            failures[f"{month:%Y-%m}"] = broken_rules(schema, rows)
-        elif content_hash(rows, key) != manifests[month].content:
-            failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
+    key, schema, lake = workshop.key(asset.name), workshop.schemas[asset.name], workshop.home.lake
+    order = list(dict.fromkeys(["month", *key]))
+    for chunk in chunks(months, asset.chunk_months):
+        parts = {month: lake.stored(asset.name, month) for month in chunk}
+        rows = pl.concat(parts.values())
+        contents = month_digests(rows.sort(order, maintain_order=True))
+        holds_all = holds(schema, rows)
+        for month, part in parts.items():
+            _, content = contents.get(month, (0, "")) if part.height else (0, content_hash(part, key))
+            if not holds_all and not holds(schema, part):
+                failures[f"{month:%Y-%m}"] = broken_rules(schema, part)
+            elif content != manifests[month].content:
+                failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
     return failures
 
 
@@ -68,7 +74,7 @@ def coverage(
     for month in months:
         rows = manifests[month].rows
         # Only a single row can hold nothing but its key; panels leave out what has no value.
-        empty = not rows or (rows == 1 and _all_null(workshop.home.lake.read(asset.name, month).drop(key)))
+        empty = not rows or (rows == 1 and _all_null(workshop.home.lake.stored(asset.name, month).drop(key)))
         if empty and started:
             failures[f"{month:%Y-%m}"] = "every value is missing" if rows else "no rows"
         started = started or not empty

@@ -1,27 +1,25 @@
 """The extracts a user dropped in, validated and staged as Parquet with a digest for every table and month.
 
 Belongs here: where staged tables lie, when they are stale, how they are replaced. Does not: what a vendor's file looks
-like (``pipeline.extracts``) or what depends on a digest (``assets``).
+like (``pipeline.extracts``), what lies in a table's folder or what depends on a digest (``assets``).
 
-A table is staged under ``<stage>/<table>/``. ``digests.json`` names the files of each month and is replaced last, so
-that a killed or failed refresh leaves the table as it was; files carry the hash of their content in their name. Files
-of the stage before stay until the next refresh, for readers still at work.
+A table is staged under ``<stage>/<table>/`` (``resources.staging``). Of a table that is staged by month only months
+are staged again whose rows in the vendor's files are others than at the last refresh. Files of the stage before stay
+until the next refresh, for readers still at work.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+import duckdb
 import polars as pl
 from filelock import FileLock
 
@@ -29,21 +27,21 @@ import pipeline.extracts
 from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.reading import read_rows, stem
 from pipeline.extracts.registry import known_by_contents, wanted_file
-from pipeline.extracts.survey import TABLE_NAME, Known, Source, Survey, signature, survey
-from pipeline.extracts.table import Table, Tabular
-from pipeline.extracts.tabular import month_blocks
-from pipeline.extracts.validation import Inspection, refuse_empty, refuse_shrunken_months
-from resources.content import combine, month_digests
+from pipeline.extracts.survey import TABLE_NAME, Known, Signature, Source, Survey, signature, survey
+from pipeline.extracts.table import Layout, Tabular
+from pipeline.extracts.tabular import TabularReader, added
+from resources.content import combine
+from resources.staging import Entry, Manifest, Parts, StagedTable, TableFolder
 
-_DIGESTS = "digests.json"
 _INCOMING = ".incoming-"
 
 
 @cache
 def reader_version() -> str:
-    """Hash of the readers' own code: a changed reader reads every table again."""
+    """Hash of the readers' own code and DuckDB's release: where either changes, every table is read again."""
     modules = sorted(Path(pipeline.extracts.__file__ or "").parent.glob("*.py"))
-    return hashlib.blake2b(b"".join(module.read_bytes() for module in modules), digest_size=8).hexdigest()
+    code = b"".join(module.read_bytes() for module in modules)
+    return hashlib.blake2b(code + duckdb.__version__.encode(), digest_size=8).hexdigest()
 
 
 class ExtractStore:
@@ -61,7 +59,7 @@ class ExtractStore:
         self.folder = Path(folder)
         self.stage = Path(stage)
         self._known: Known = {}
-        self._manifests: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._folders: dict[str, TableFolder] = {}
 
     def available(self) -> dict[str, list[Path]]:
         """Table name -> its files, by a cheap look at the folder; nothing is validated.
@@ -96,7 +94,7 @@ class ExtractStore:
         claims = self._survey().claims
         if table not in claims:
             raise self._absent(table, self._survey())
-        return self._fingerprint([file for source in claims[table] for file in source.files])
+        return self._fingerprint([mark for source in claims[table] for mark in source.marks])
 
     def refresh(self, tables: Iterable[str] | None = None) -> dict[str, bool]:
         """Validate and stage what changed.
@@ -139,11 +137,11 @@ class ExtractStore:
         LookupError
             If the table is not staged. So for every method below.
         """
-        return {month: entry["digest"] for month, entry in self._months(table).items()}
+        return {month: entry.digest for month, entry in self._months(table).items()}
 
     def rows(self, table: str) -> dict[date, int]:
         """Month -> number of rows, ascending."""
-        return {month: entry["rows"] for month, entry in self._months(table).items()}
+        return {month: entry.rows for month, entry in self._months(table).items()}
 
     def first_month(self, table: str) -> date:
         """First month with rows."""
@@ -163,7 +161,7 @@ class ExtractStore:
 
     def version(self, table: str) -> str:
         """One hash over all month digests: the table's data version."""
-        return combine(f"{month:%Y-%m}={digest}" for month, digest in self.digests(table).items())
+        return combine(f"{month.isoformat()[:7]}={digest}" for month, digest in self.digests(table).items())
 
     def scan(self, table: str, first: date | None = None, last: date | None = None) -> pl.LazyFrame:
         """Read rows lazily.
@@ -181,13 +179,13 @@ class ExtractStore:
             Sorted by month and key; no rows where there are none.
         """
         chosen = {
-            entry["file"]: None
+            entry.file: None
             for month, entry in self._months(table).items()
             if (first is None or month >= first) and (last is None or month <= last)
         }
         if not chosen:
             # The range is empty: any file of the table gives the columns.
-            return self._parquet(table, [next(iter(self._months(table).values()))["file"]]).clear()
+            return self._parquet(table, [next(iter(self._months(table).values())).file]).clear()
         frame = self._parquet(table, chosen)
         if first is not None:
             frame = frame.filter(pl.col("month") >= first)
@@ -199,9 +197,12 @@ class ExtractStore:
     def _survey(self) -> Survey:
         return survey(self.folder, self._known)
 
-    def _fingerprint(self, files: Sequence[Path]) -> str:
-        marks = [signature(file) for file in sorted(files)]
-        return combine(":".join(map(str, (Path(mark[0]).relative_to(self.folder), *mark[1:]))) for mark in marks)
+    def _fingerprint(self, marks: Iterable[Signature]) -> str:
+        return combine(self._relative(mark) for mark in sorted(marks))
+
+    def _relative(self, mark: Signature) -> str:
+        """Spell a file's signature, its path as seen from the folder."""
+        return ":".join((mark[0].removeprefix(f"{self.folder}/"), *map(str, mark[1:])))
 
     def _source(self, table: str, found: Survey) -> Source:
         sources = found.claims.get(table)
@@ -229,33 +230,27 @@ class ExtractStore:
         place = top if wanted.parent == self.folder else refused
         return place.parent == wanted.parent and stem(place).lower() == stem(wanted).lower()
 
-    def _manifest(self, table: str) -> dict[str, Any] | None:
+    def _folder(self, table: str) -> TableFolder:
         if not TABLE_NAME.match(table):
             raise ValueError(f"{table!r} is no table name")
-        path = self.stage / table / _DIGESTS
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            return None
-        # Read again only when replaced: a build of many months asks for it thousands of times.
-        mark = (stat.st_ino, stat.st_mtime_ns)
-        if self._manifests.get(path, (None,))[0] != mark:
-            self._manifests[path] = (mark, json.loads(path.read_text()))
-        return self._manifests[path][1]
+        return self._folders.setdefault(table, TableFolder(self.stage / table))
 
-    def _months(self, table: str) -> dict[date, dict[str, Any]]:
+    def _manifest(self, table: str) -> Manifest | None:
+        return self._folder(table).manifest()
+
+    def _months(self, table: str) -> dict[date, Entry]:
         manifest = self._manifest(table)
         if manifest is None:
             raise LookupError(f"{table} is not staged; it is read from {wanted_file(table)}")
-        return {date.fromisoformat(f"{month}-01"): entry for month, entry in manifest["months"].items()}
+        return manifest.months
 
     def _fresh(self, source: Source, fingerprint: str) -> bool:
         manifests = [self._manifest(table.name) for table in source.tables]
         expected = (fingerprint, reader_version())
-        return all(one is not None and (one["fingerprint"], one["reader"]) == expected for one in manifests)
+        return all(one is not None and (one.fingerprint, one.reader) == expected for one in manifests)
 
     def _stage(self, source: Source) -> dict[str, bool]:
-        fingerprint = self._fingerprint(source.files)
+        fingerprint = self._fingerprint(source.marks)
         if self._fresh(source, fingerprint):
             return {table.name: False for table in source.tables}
         self.stage.mkdir(parents=True, exist_ok=True)
@@ -268,17 +263,48 @@ class ExtractStore:
             self._sweep(names)
             fresh_folder = tempfile.TemporaryDirectory(prefix=f"{_INCOMING}{names[0]}-", dir=self.stage)
             incoming = Path(stack.enter_context(fresh_folder))
-            staged = [_Staged(table, source.files, incoming / table.name) for table in source.tables]
-            for block in _blocks(source, incoming):
-                for one in staged:
-                    one.take(block[one.table.name])
+            staged = [StagedTable(table, source.files, incoming / table.name) for table in source.tables]
+            parts = None
+            if isinstance(source.reader, Tabular):
+                parts = self._take_months(source, source.reader, staged, incoming)
+            else:
+                _take_whole(source, source.reader, staged)
             for one in staged:
                 one.finish()
-            if self._fingerprint(source.files) != fingerprint:
+            if self._fingerprint(map(signature, source.files)) != fingerprint:
                 raise BadExtract(
                     file=source.files, problem="changed while it was read", remedy="wait until it is written, try again"
                 )
-            return {one.table.name: self._move_in(one, fingerprint) for one in staged}
+            return {one.table.name: self._move_in(one, fingerprint, parts) for one in staged}
+
+    def _take_months(
+        self, source: Source, tabular: Tabular, staged: Sequence[StagedTable], workspace: Path
+    ) -> Parts | None:
+        """Stage the months of a plain table that changed; return what to note for the next time."""
+        by_month = all(one.table.by_month for one in staged)
+        noted = self._noted(source) if by_month else None
+        marks = dict(zip(source.files, map(self._relative, source.marks), strict=True))
+        with TabularReader(tabular, source.files, workspace) as reader:
+            if noted is None:
+                now = reader.read_all()
+            else:
+                known = {file: noted[mark] for file, mark in marks.items() if mark in noted}
+                now, changed = reader.read_changed(known, added(noted.values()))
+                same = added(now.values()).keys() - changed
+                for one in staged:
+                    one.keep(self._months(one.table.name), same)
+            for months, block in reader.blocks():
+                for one, view in zip(staged, tabular.views, strict=True):
+                    one.take(view.derive(block, source.files), months)
+        return {mark: now[file] for file, mark in marks.items()} if by_month else None
+
+    def _noted(self, source: Source) -> Parts | None:
+        """By which months of which files all tables of a source are staged, if they are and by the reader of today."""
+        manifests = [self._manifest(table.name) for table in source.tables]
+        if any(one is None or one.reader != reader_version() for one in manifests):
+            return None
+        first, *others = [self._folder(table.name).parts() for table in source.tables]
+        return first if all(other == first for other in others) else None
 
     def _sweep(self, names: Sequence[str]) -> None:
         """Remove what killed refreshes of these tables, whose locks are held, left half done."""
@@ -287,87 +313,14 @@ class ExtractStore:
             if left.name.rpartition("-")[0].removeprefix(_INCOMING) in names:
                 shutil.rmtree(left)
 
-    def _move_in(self, staged: _Staged, fingerprint: str) -> bool:
-        """Move a validated table into place, its digests last; return whether any month's content changed."""
-        home = self.stage / staged.table.name
-        before = self._manifest(staged.table.name)
-        old = before["months"] if before else {}
-        manifest = {"fingerprint": fingerprint, "reader": reader_version(), "months": staged.months}
-        for name in {entry["file"] for entry in staged.months.values()}:
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staged.folder / name, home / name)
-        draft = staged.folder / _DIGESTS
-        draft.write_text(json.dumps(manifest, indent=1))
-        os.replace(draft, home / _DIGESTS)
-        kept = {entry["file"] for months in (old, staged.months) for entry in months.values()}
-        for path in home.rglob("*.parquet"):
-            if path.relative_to(home).as_posix() not in kept:
-                path.unlink()
-        return {month: entry["digest"] for month, entry in old.items()} != {
-            month: entry["digest"] for month, entry in staged.months.items()
-        }
+    def _move_in(self, staged: StagedTable, fingerprint: str, parts: Parts | None) -> bool:
+        return self._folder(staged.table.name).replace(staged, fingerprint, reader_version(), parts)
 
 
-class _Staged:
-    """One table on its way: blocks are validated, written beside the stage, and described by month."""
-
-    def __init__(self, table: Table, files: tuple[Path, ...], folder: Path) -> None:
-        self.table = table
-        self.folder = folder
-        self.months: dict[str, dict[str, Any]] = {}
-        self._files = files
-        self._inspection = Inspection(table, files)
-        self._held: list[pl.DataFrame] = []
-
-    def take(self, block: pl.DataFrame) -> None:
-        """Validate a block; a table staged by month is written at once, another one held."""
-        checked = self._inspection.take(block)
-        if not self.table.by_month:
-            self._held.append(checked)
-            return
-        start = 0
-        for month, (height, digest) in month_digests(checked).items():
-            if month in self.months:
-                raise ValueError(f"{self.table.name}: two blocks give rows of {month}")
-            name = f"month={month}/{digest}.parquet"
-            self._write(checked.slice(start, height), name)
-            self.months[month] = {"rows": height, "digest": digest, "file": name}
-            start += height
-
-    def finish(self) -> None:
-        """Refuse what the whole table shows, write what is held; ``months`` is complete and ascending after."""
-        self._inspection.refuse_failures()
-        if self._held:
-            self._finish_whole(pl.concat(self._held))
-        self.months = dict(sorted(self.months.items()))
-        refuse_empty(self.table, len(self.months), self._files)
-        counts = {date.fromisoformat(f"{month}-01"): entry["rows"] for month, entry in self.months.items()}
-        refuse_shrunken_months(self.table, counts, self._files)
-
-    def _finish_whole(self, frame: pl.DataFrame) -> None:
-        ordered = frame.sort(list(dict.fromkeys(("month", *self.table.key))))
-        described = month_digests(ordered)
-        name = f"{combine(f'{month}={digest}' for month, (_, digest) in described.items())}.parquet"
-        self._write(ordered, name)
-        self.months = {
-            month: {"rows": rows, "digest": digest, "file": name} for month, (rows, digest) in described.items()
-        }
-
-    def _write(self, frame: pl.DataFrame, name: str) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(path)
-
-
-def _blocks(source: Source, workspace: Path) -> Iterator[Mapping[str, pl.DataFrame]]:
-    """Yield the source's tables, block by block."""
-    if isinstance(source.reader, Tabular):
-        views = source.reader.views
-        for block in month_blocks(source.reader, source.files, workspace):
-            yield {view.table.name: view.derive(block, source.files) for view in views}
-        return
+def _take_whole(source: Source, layout: Layout, staged: Sequence[StagedTable]) -> None:
+    """Read a small file of any layout."""
     (file,) = source.files
-    read = source.reader.read(file, read_rows(file, source.reader.sheets))
+    read = layout.read(file, read_rows(file, layout.sheets))
     promised = {table.name for table in source.tables}
     if set(read) != promised:
         first, whole = ", ".join(sorted(promised)), ", ".join(sorted(read))
@@ -376,4 +329,5 @@ def _blocks(source: Source, workspace: Path) -> Iterator[Mapping[str, pl.DataFra
             problem=f"its first rows look like {first}, the whole file like {whole}",
             remedy="drop in the file as published",
         )
-    yield read
+    for one in staged:
+        one.take(read[one.table.name])

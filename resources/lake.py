@@ -156,7 +156,9 @@ class Lake:
         labels = [folder.name.removeprefix("month=") for folder in (self.folder / asset).glob("month=*")]
         return date.fromisoformat(f"{min(labels)}-01") if labels else None
 
-    def write(self, asset: str, month: date, frame: pl.DataFrame, key: Sequence[str], **provenance: Any) -> Manifest:
+    def write(
+        self, asset: str, month: date, frame: pl.DataFrame, key: Sequence[str], content: str = "", **provenance: Any
+    ) -> Manifest:
         """Write one partition and its manifest.
 
         Parameters
@@ -167,6 +169,8 @@ class Lake:
             Its rows; stored sorted by ``key``.
         key : sequence of str
             Columns that identify a row.
+        content : str
+            Hash of the rows where it is known already; the rows are then sorted.
         **provenance
             ``code_version``, ``settings``, ``reads``, and optionally ``metadata`` and ``state``: see
             :class:`Manifest`.
@@ -177,8 +181,8 @@ class Lake:
             As written.
         """
         folder = self.partition(asset, month)
-        ordered = frame.sort(list(key), maintain_order=True)
-        content = content_hash(ordered, [])
+        ordered = frame if content else frame.sort(list(key), maintain_order=True)
+        content = content or content_hash(ordered, [])
         manifest = Manifest(asset=asset, month=month_label(month), rows=ordered.height, content=content, **provenance)
         with self._lock(asset):
             for stray in folder.glob(".*"):
@@ -221,6 +225,10 @@ class Lake:
             If it is not in the lake.
         """
         return self.window(asset, month, 1)
+
+    def stored(self, asset: str, month: date) -> pl.DataFrame:
+        """Read the rows of a partition that is known to be there."""
+        return pl.read_parquet(self.partition(asset, month) / _DATA, hive_partitioning=False, glob=False)
 
     def window(self, asset: str, month: date, months: int, reader: str = "This read") -> pl.DataFrame:
         """Read the partitions of the ``months`` months that end with ``month``.

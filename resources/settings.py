@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bonds.characteristics import BondCharacteristicsSettings
+from pipeline.equity.daily import DailySettings
+from pipeline.equity.settings import StockReturnsSettings
+from pipeline.equity.timing import FirmCharacteristicsSettings
 from pipeline.macro.bond_market import BondMarketSettings
 from pipeline.macro.fred_md import FredMdSettings
 from pipeline.macro.goyal_welch import GoyalWelchSettings
@@ -36,8 +39,12 @@ class Settings:
     goyal_welch: GoyalWelchSettings = field(default_factory=GoyalWelchSettings)
     vix_innovation: VixInnovationSettings = field(default_factory=VixInnovationSettings)
     bond_market_factor: BondMarketSettings = field(default_factory=BondMarketSettings)
+    stock_returns: StockReturnsSettings = field(default_factory=StockReturnsSettings)
+    stock_daily_characteristics: DailySettings = field(default_factory=DailySettings)
+    firm_characteristics: FirmCharacteristicsSettings = field(default_factory=FirmCharacteristicsSettings)
     bond_characteristics: BondCharacteristicsSettings = field(default_factory=BondCharacteristicsSettings)
     bond_ipca: IPCASettings = field(default_factory=IPCASettings)
+    stock_ipca: IPCASettings = field(default_factory=IPCASettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 
     def digest(self, sections: Sequence[str]) -> str:

@@ -61,9 +61,13 @@ def common_factors(
     rows = characteristics.filter(pl.col("month").is_in(wanted)).sort("month", "permno")
     parts = {key[0]: part for key, part in rows.partition_by("month", as_dict=True).items()}
     means = [_means(parts.get(month, rows.clear())) for month in wanted]
-    return frame.hstack(pl.DataFrame(means, schema=dict.fromkeys((f"mean_{name}" for name in NAMES), pl.Float64)))
+    schema = dict.fromkeys((f"mean_{name}" for name in NAMES), pl.Float64())
+    return frame.hstack(pl.DataFrame(means, schema=schema, orient="row"))
 
 
-def _means(stocks: pl.DataFrame) -> dict[str, float | None]:
-    values = {name: stocks.get_column(f"{name}_w").drop_nulls().to_numpy() for name in NAMES}
-    return {f"mean_{name}": float(np.mean(array)) if len(array) else None for name, array in values.items()}
+def _means(stocks: pl.DataFrame) -> list[float | None]:
+    """Mean of every winsorised characteristic over the stocks that have it."""
+    values = stocks.select(pl.col(f"{name}_w") for name in NAMES).to_numpy()
+    held = ~np.isnan(values)
+    counts, sums = held.sum(axis=0), np.where(held, values, 0.0).sum(axis=0)
+    return [total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True)]

@@ -184,13 +184,15 @@ def annual_figures(funda: pl.DataFrame, month: date) -> dict[str, Any]:
     return {"waterfall": waterfall(funda.filter(pl.col("month") == shift(month, -ANNUAL_LAG)), ANNUAL_FILTERS)}
 
 
-def quarterly_figures(fundq: pl.DataFrame, month: date) -> dict[str, Any]:
+def quarterly_figures(fundq: pl.DataFrame, records: pl.DataFrame, month: date) -> dict[str, Any]:
     """Say how the vendor's rows narrow down to the quarterly records that become available in a month.
 
     Parameters
     ----------
     fundq : pl.DataFrame
-        ``comp.fundq`` as :func:`compustat_quarterly` reads it.
+        ``comp.fundq`` of the month at least.
+    records : pl.DataFrame
+        What :func:`compustat_quarterly` made of the month.
     month : datetime.date
         Month of availability.
 
@@ -201,7 +203,6 @@ def quarterly_figures(fundq: pl.DataFrame, month: date) -> dict[str, Any]:
         available three months after their end.
     """
     rows = fundq.filter(pl.col("month") == month)
-    first = _first_of_quarter(fundq, [month])
     steps = waterfall(rows, {**QUARTERLY_FILTERS, f"available within {QUARTERLY_LATEST} months": _IN_TIME})
-    steps.append({"step": "first row of its quarter", "rows_in": steps[-1]["rows_out"], "rows_out": first.height})
-    return {"waterfall": steps, "without_rdq": first["rdq"].null_count()}
+    steps.append({"step": "first row of its quarter", "rows_in": steps[-1]["rows_out"], "rows_out": records.height})
+    return {"waterfall": steps, "without_rdq": records["rdq"].null_count()}

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import polars as pl
+
 from pipeline.equity.annual import ANNUAL
 from pipeline.equity.daily_entries import DAILY
+from pipeline.equity.definition import FirmCharacteristic
 from pipeline.equity.gkx_annual import GKX_ANNUAL
 from pipeline.equity.gkx_monthly import GKX_MONTHLY
 from pipeline.equity.gkx_quarterly import GKX_QUARTERLY
 from pipeline.equity.price import PRICE
-
-from pipeline.equity.definition import FirmCharacteristic
 
 CHARACTERISTICS: tuple[FirmCharacteristic, ...] = (
     *ANNUAL,

@@ -27,9 +27,11 @@ def waterfall(rows: pl.DataFrame, filters: Mapping[str, pl.Expr]) -> list[dict[s
         ``step``, ``rows_in``, ``rows_out``, one entry a filter; each goes on from the rows that the one before let
         through.
     """
-    steps = []
-    for step, condition in filters.items():
-        kept = rows.filter(condition)
-        steps.append({"step": step, "rows_in": rows.height, "rows_out": kept.height})
-        rows = kept
-    return steps
+    passed = [pl.all_horizontal(list(filters.values())[: k + 1]).fill_null(False).sum() for k in range(len(filters))]
+    counts = (
+        rows.select(step.alias(str(k)) for k, step in enumerate(passed)).row(0) if rows.height else [0] * len(passed)
+    )
+    return [
+        {"step": step, "rows_in": before, "rows_out": after}
+        for step, before, after in zip(filters, [rows.height, *counts], counts, strict=False)
+    ]

@@ -12,7 +12,8 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.reading import stem
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import find_section, long_columns, tidy_name
 
 MISSING = (-99.99, -999.0)
@@ -38,8 +39,8 @@ def _table(path: Path) -> Table:
 
 def recognise(path: Path, rows: Rows) -> tuple[Table, ...]:
     """One table a file; a file whose first line names no date column (a description of signals) is none of ours."""
-    first = next((row for row in rows if any(row)), [""])
-    return (_table(path),) if first[0].lower() in _DATE_NAMES else ()
+    header = rows.first_filled()
+    return (_table(path),) if not header or header[0].lower() in _DATE_NAMES else ()
 
 
 def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:

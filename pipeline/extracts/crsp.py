@@ -47,7 +47,7 @@ def _index(stem: str, key: str, schema: type[dy.Schema]) -> Tabular:
         stem=stem,
         columns=(Column(name="date", kind="date"), *(Column(name=name, kind="number") for name in _NUMBERS)),
         date="date",
-        views=(View(table=Table(name=stem, key=(key,), schema=schema), derive=_dated),),
+        views=(View(table=Table(name=stem, key=(key,), schema=schema, published={"month": "date"}), derive=_dated),),
     )
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dataframely as dy
+import numpy as np
 import polars as pl
 
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import Wide, find_section, missing_columns, tidy_columns, value_columns
 
 
@@ -105,11 +107,15 @@ KINDS = (
 
 def _with_one_date(rows: Rows) -> Rows:
     """Join leading ``year`` and ``month`` columns into one of months."""
-    start = next((i for i, row in enumerate(rows) if [cell.lower() for cell in row[:2]] == ["year", "month"]), None)
+    years = (rows.first.str.to_lowercase() == "year").to_numpy()
+    start = next(
+        (i for i in np.flatnonzero(years).tolist() if [cell.lower() for cell in rows[i][1:2]] == ["month"]), None
+    )
     if start is None:
         return rows
-    joined = [[f"{row[0]}{row[1]:0>2}", *row[2:]] if len(row) > 1 else row for row in rows[start + 1 :]]
-    return [*rows[:start], ["year, month", *rows[start][2:]], *joined]
+    header, *body = rows.tail(start)
+    joined = [[f"{row[0]}{row[1]:0>2}", *row[2:]] if len(row) > 1 else row for row in body]
+    return Rows(pl.concat([rows.cells[:start], Rows.of([["year, month", *header[2:]], *joined]).cells]))
 
 
 def _spelled(tidy: Mapping[str, str], spellings: tuple[str, ...]) -> str | None:

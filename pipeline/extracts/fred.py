@@ -13,7 +13,8 @@ import polars as pl
 
 from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.reading import stem
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import find_section, value_columns
 
 _DATE_NAMES = ("observation_date", "date")
@@ -32,7 +33,7 @@ def _table(path: Path) -> Table:
 
 
 def _header(path: Path, rows: Rows) -> list[str]:
-    header = next((row for row in rows if any(row)), [])
+    header = rows.first_filled()
     expected = ["observation_date", stem(path).upper()]
     if not header or header[0].lower() not in _DATE_NAMES:
         raise BadExtract(

@@ -11,12 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 import dataframely as dy
+import numpy as np
 import polars as pl
 
-from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.parsing import LINE, month_of, with_dates, with_numbers
+from pipeline.extracts.errors import SHOWN_ROWS, BadExtract
+from pipeline.extracts.parsing import month_of, with_dates, with_numbers
 from pipeline.extracts.reading import stem
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import LINE, Rows
+from pipeline.extracts.table import Layout, Table
 
 _NAME = re.compile(r"^(\d{4}-(?:0[1-9]|1[0-2]))(?:-md)?$", re.IGNORECASE)
 _AS_PUBLISHED = "drop in the vintage as published"
@@ -44,7 +46,7 @@ def _table(path: Path) -> Table:
 
 
 def _header(path: Path, rows: Rows) -> list[str]:
-    header = rows[0] if rows else []
+    header = rows[0] if len(rows) else []
     if not header or header[0].lower() != "sasdate":
         raise BadExtract(
             file=path,
@@ -55,7 +57,7 @@ def _header(path: Path, rows: Rows) -> list[str]:
         )
     while header and not header[-1]:
         header = header[:-1]
-    repeated = [name for name, times in Counter(header).items() if times > 1 or not name]
+    repeated = [name for name, times in Counter([LINE, *header]).items() if times > 1 or not name]
     if repeated or len(header) < 2:
         column = repeated[0] if repeated else "(series)"
         raise BadExtract(
@@ -99,19 +101,17 @@ def read(path: Path, rows: Rows) -> dict[str, pl.DataFrame]:
     """Read a vintage into long form."""
     header = _header(path, rows)
     codes = _codes(path, rows, header)
-    body = [(i + 1, row) for i, row in enumerate(rows) if i > 1 and any(row)]
-    short = [(line, row) for line, row in body if len(row) < len(header)]
-    if short:
+    body = 2 + np.flatnonzero(rows.filled[2:])
+    short = body[rows.widths[body] < len(header)]
+    if short.size:
         raise BadExtract(
             file=path,
             problem=f"rows have fewer cells than the {len(header)} of the header; the file is truncated",
-            count=len(short),
-            rows=[{"line": line, "row": ",".join(row)[:80]} for line, row in short],
+            count=short.size,
+            rows=[{"line": i + 1, "row": ",".join(rows[i])[:80]} for i in short[:SHOWN_ROWS]],
             remedy="download it again",
         )
-    cells = zip(*(row[: len(header)] for _, row in body), strict=True) if body else ([] for _ in header)
-    columns = {name: pl.Series(name, list(cell), dtype=pl.String) for name, cell in zip(header, cells, strict=True)}
-    frame = pl.DataFrame({LINE: pl.Series([line for line, _ in body], dtype=pl.Int64), **columns})
+    frame = rows.columns(body, header)
     dated = with_dates(with_numbers(frame, header[1:], path), header[0], path)
     long = dated.unpivot(on=header[1:], index=header[0], variable_name="series", value_name="value")
     tcode = pl.col("series").replace_strict(codes, return_dtype=pl.Int8)

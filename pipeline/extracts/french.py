@@ -13,7 +13,8 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.reading import stem
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import (
     Wide,
     check_frequency,

@@ -11,7 +11,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import Wide, find_section, missing_columns, tidy_columns, value_columns
 
 _ALIASES = {"b_m": "bm", "price": "index"}

@@ -14,7 +14,8 @@ import polars as pl
 
 from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.reading import stem
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import find_section, missing_columns, tidy_columns, value_columns
 
 _NEEDED = ("open", "high", "low", "close")
@@ -42,14 +43,15 @@ def _table(path: Path) -> Table:
 
 def _without_preamble(rows: Rows) -> Rows:
     """Blank yfinance's second and third header lines (``Ticker,...`` and ``Date,,``), keeping line numbers."""
-    if not rows or not rows[0] or rows[0][0].lower() != "price":
+    begins = [cell.lower() for cell in rows.first.head(3)]
+    if begins[:1] != ["price"]:
         return rows
-    return [rows[0], *([] if row and row[0].lower() in _PREAMBLE else row for row in rows[1:3]), *rows[3:]]
+    return rows.blanked([line for line in range(1, len(begins)) if begins[line] in _PREAMBLE])
 
 
 def recognise(path: Path, rows: Rows) -> tuple[Table, ...]:
     """One table a file, named after the file in upper case."""
-    if not any(any(row) for row in rows):
+    if not rows.filled.any():
         raise BadExtract(file=path, problem="holds no rows", count=0, remedy="download it again")
     return (_table(path),)
 

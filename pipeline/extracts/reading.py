@@ -17,23 +17,27 @@ import fastexcel
 import polars as pl
 
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.table import Rows
+from pipeline.extracts.rows import Rows
 
-HEAD_BYTES = 1 << 18
 _SUFFIX = re.compile(r"\.(csv\.gz|csv|txt\.gz|txt|parquet|xlsx)$", re.IGNORECASE)
+_BLANKS = " \t\v\f\x1c\x1d\x1e\x1f"
 _CORRUPT = "export or download it again; the file is truncated or corrupt"
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
-def suffix(path: Path) -> str | None:
+def suffix(path: Path | str) -> str | None:
     """Return the accepted extension of a file in lower case without its dot, or None."""
-    found = _SUFFIX.search(path.name)
+    found = _SUFFIX.search(_name(path))
     return found.group(1).lower() if found else None
 
 
-def stem(path: Path) -> str:
+def stem(path: Path | str) -> str:
     """Return the file's name without an accepted extension, as the user spelled it."""
-    return _SUFFIX.sub("", path.name)
+    return _SUFFIX.sub("", _name(path))
+
+
+def _name(path: Path | str) -> str:
+    return path if isinstance(path, str) else path.name
 
 
 def is_compressed(path: Path) -> bool:
@@ -53,43 +57,53 @@ def read_rows(path: Path, sheets: tuple[str, ...] = ()) -> Rows:
 
     Returns
     -------
-    list of list of str
-        Stripped cells. A Parquet file gives its column names as first row. Nulls and blanks are empty strings.
+    Rows
+        Stripped cells. A Parquet file gives its column names as first row. Nulls and blanks are empty texts.
 
     Raises
     ------
     BadExtract
         If the file cannot be read to its end.
     """
-    return _rows(path, sheets, head=False)
+    return _rows(path, sheets, -1)
 
 
-def read_head(path: Path, sheets: tuple[str, ...] = ()) -> Rows:
-    """Read the first rows of a file, enough to recognise it; parameters and errors as `read_rows`."""
-    return _rows(path, sheets, head=True)
+def read_head(path: Path, sheets: tuple[str, ...], size: int) -> Rows:
+    """Read the rows in the first ``size`` bytes of a file; other parameters and errors as `read_rows`."""
+    return _rows(path, sheets, size)
 
 
-def _rows(path: Path, sheets: tuple[str, ...], *, head: bool) -> Rows:
+def _rows(path: Path, sheets: tuple[str, ...], size: int) -> Rows:
     kind = suffix(path)
     if kind == "parquet":
-        return _parquet_rows(path, head=head)
+        return _parquet_rows(path, head=size >= 0)
     if kind == "xlsx":
         return _workbook_rows(path, sheets)
-    text = _text(path, head=head)
+    text = _text(path, size)
     if kind is not None and kind.startswith("txt"):
         separator = "\t" if "\t" in text else None
-        return [[cell.strip() for cell in line.split(separator)] for line in text.splitlines()]
+        return Rows.of([cell.strip() for cell in line.split(separator)] for line in text.splitlines())
     try:
-        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+        return _csv_rows(text)
     except csv.Error as error:
         raise BadExtract(file=path, problem=f"cannot be read as CSV ({error})", remedy=_CORRUPT) from error
 
 
-def _text(path: Path, *, head: bool) -> str:
+def _csv_rows(text: str) -> Rows:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
+    if '"' in text or max(map(len, lines), default=0) > csv.field_size_limit():
+        return Rows.of([cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline="")))
+    # Without a quotation mark a comma always parts two cells; the loop above takes ten times as long.
+    cells = pl.Series(lines, dtype=pl.String).str.split(",")
+    plain = text.isascii() and not any(blank in text for blank in _BLANKS)
+    return Rows(cells if plain else cells.list.eval(pl.element().str.strip_chars()))
+
+
+def _text(path: Path, size: int) -> str:
     opener = gzip.open if is_compressed(path) else open
     try:
         with opener(path, "rb") as stream:
-            raw = stream.read(HEAD_BYTES if head else -1)
+            raw = stream.read(size)
     except _GZIP_ERRORS as error:
         raise BadExtract(file=path, problem=f"cannot be decompressed ({error})", remedy=_CORRUPT) from error
     except OSError as error:
@@ -98,7 +112,7 @@ def _text(path: Path, *, head: bool) -> str:
         ) from error
     if b"\0" in raw:
         raise BadExtract(file=path, problem="holds bytes that are no text", remedy=_CORRUPT)
-    if head and len(raw) == HEAD_BYTES:
+    if len(raw) == size:
         raw = raw[: raw.rfind(b"\n") + 1]
     try:
         return raw.decode("utf-8-sig")
@@ -118,7 +132,7 @@ def _parquet_rows(path: Path, *, head: bool) -> Rows:
             file=path, column=nested[0], problem="holds lists or bytes", remedy="write plain numbers, text and dates"
         )
     text = frame.with_columns(pl.all().cast(pl.String).fill_null("").str.strip_chars())
-    return [list(frame.columns), *(list(row) for row in text.iter_rows())]
+    return Rows(pl.concat([Rows.of([frame.columns]).cells, *_cells(text)]))
 
 
 def _workbook_rows(path: Path, sheets: tuple[str, ...]) -> Rows:
@@ -130,7 +144,11 @@ def _workbook_rows(path: Path, sheets: tuple[str, ...]) -> Rows:
     except fastexcel.FastExcelError as error:
         raise BadExtract(file=path, problem=f"cannot be read as a workbook ({error})", remedy=_CORRUPT) from error
     text = frame.with_columns(pl.all().fill_null("").str.strip_chars())
-    return [list(row) for row in text.iter_rows()]
+    return Rows(pl.concat([Rows.of([]).cells, *_cells(text)]))
+
+
+def _cells(text: pl.DataFrame) -> list[pl.Series]:
+    return [text.select(pl.concat_list(pl.all())).to_series()] if text.width else []
 
 
 def check_gzip(path: Path) -> None:

@@ -5,12 +5,23 @@ Belongs here: the list, and which file a missing table wants. Does not: anything
 
 from __future__ import annotations
 
-from pipeline.extracts import anomalies, factors, fred, fred_md, french, goyal_welch, prices, treasury
+from pipeline.extracts import (
+    anomalies,
+    compustat,
+    crsp_stocks,
+    factors,
+    fred,
+    fred_md,
+    french,
+    goyal_welch,
+    prices,
+    treasury,
+)
 from pipeline.extracts.crsp import DSI, MSI
 from pipeline.extracts.index_constituents import INDEX_CONSTITUENTS
 from pipeline.extracts.table import Layout, Tabular
 
-TABULARS: tuple[Tabular, ...] = (INDEX_CONSTITUENTS, MSI, DSI)
+TABULARS: tuple[Tabular, ...] = (INDEX_CONSTITUENTS, MSI, DSI, *crsp_stocks.TABULARS, *compustat.TABULARS)
 """Tables recognised by the name of their file or folder."""
 
 LAYOUTS: tuple[Layout, ...] = (

@@ -6,8 +6,8 @@ folder. Does not: reading whole files (the vendors' modules) or staging them.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +16,18 @@ from pipeline.extracts.reading import read_head, stem, suffix
 from pipeline.extracts.registry import LAYOUTS, TABULARS
 from pipeline.extracts.table import Layout, Table, Tabular
 
+Signature = tuple[str, int, int, int]
 TABLE_NAME = re.compile(r"^[a-z][a-z_]*\.[A-Za-z0-9][A-Za-z0-9_-]*$")
+_HEAD_BYTES, _LONG_HEAD_BYTES = 1 << 14, 1 << 18
 _TABULAR_SUFFIXES = ("csv", "csv.gz", "parquet")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Files that are read together and the tables they give."""
+    """Files that are read together, their signatures, and the tables they give."""
 
     files: tuple[Path, ...]
+    marks: tuple[Signature, ...]
     tables: tuple[Table, ...]
     reader: Layout | Tabular
 
@@ -48,14 +51,13 @@ class Survey:
     left_alone: list[Path] = field(default_factory=list)
 
 
-Signature = tuple[str, int, int, int]
 Known = dict[Signature, tuple[Table, ...] | BadExtract]
 
 
-def signature(file: Path) -> Signature:
+def signature(file: Path | os.DirEntry[str]) -> Signature:
     """Path, size, modification time in nanoseconds and inode of a file."""
     stat = file.stat()
-    return str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino
+    return os.fspath(file), stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def survey(folder: Path, known: Known) -> Survey:
@@ -77,63 +79,76 @@ def survey(folder: Path, known: Known) -> Survey:
     if not folder.is_dir():
         return found
     root = folder.resolve()
+    top = _entries(folder)
+    by_stem: dict[str, list[os.DirEntry[str]]] = {}
+    for entry in top:
+        by_stem.setdefault(stem(entry.name).lower(), []).append(entry)
     for tabular in TABULARS:
-        for drop in _drops(folder, tabular):
-            _claim_tabular(found, tabular, drop, root)
+        for drop in by_stem.get(tabular.stem, ()):
+            if drop.is_dir() or suffix(drop.name) in _TABULAR_SUFFIXES:
+                _claim_tabular(found, tabular, drop, root)
+    folders = {entry.name: entry for entry in top if entry.is_dir()}
     for layout in LAYOUTS:
-        for file in _files(folder / layout.folder):
-            _claim_file(found, layout, file, root, known)
+        if layout.folder in folders:
+            for file in _files(folders[layout.folder]):
+                _claim_file(found, layout, file, root, known, folders[layout.folder])
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith((".", "_")) and suffix(path) and (path.is_file() or path.is_symlink()):
-                yield path
+def _entries(folder: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
-def _drops(folder: Path, tabular: Tabular) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if stem(path).lower() == tabular.stem and (path.is_dir() or suffix(path) in _TABULAR_SUFFIXES):
-            yield path
+def _files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    return [
+        entry
+        for entry in _entries(folder)
+        if not entry.name.startswith((".", "_")) and suffix(entry.name) and (entry.is_file() or entry.is_symlink())
+    ]
 
 
-def _claim_tabular(found: Survey, tabular: Tabular, drop: Path, root: Path) -> None:
-    files = tuple(path for path in _files(drop) if suffix(path) in _TABULAR_SUFFIXES) if drop.is_dir() else (drop,)
-    refused = [error for error in (_leaving(file, root) for file in files) if error]
+def _claim_tabular(found: Survey, tabular: Tabular, drop: os.DirEntry[str], root: Path) -> None:
+    files = [drop]
+    if drop.is_dir():
+        files = [file for file in _files(drop) if suffix(file.name) in _TABULAR_SUFFIXES]
+    refused = [error for error in (_leaving(file, root, drop) for file in files) if error]
     if not files:
         remedy = "put its files there as .parquet, .csv or .csv.gz"
-        refused = [BadExtract(file=drop, problem="holds no files of the table", count=0, remedy=remedy)]
+        refused = [BadExtract(file=Path(drop), problem="holds no files of the table", count=0, remedy=remedy)]
     if refused:
         found.refused.extend(refused)
         return
-    source = Source(files, tuple(view.table for view in tabular.views), tabular)
+    tables = tuple(view.table for view in tabular.views)
+    source = Source(tuple(map(Path, files)), tuple(map(signature, files)), tables, tabular)
     for table in source.tables:
         found.claims.setdefault(table.name, []).append(source)
 
 
-def _claim_file(found: Survey, layout: Layout, file: Path, root: Path, known: Known) -> None:
-    leaving = _leaving(file, root)
+def _claim_file(
+    found: Survey, layout: Layout, entry: os.DirEntry[str], root: Path, known: Known, parent: os.DirEntry[str]
+) -> None:
+    leaving = _leaving(entry, root, parent)
     if leaving:
         found.refused.append(leaving)
         return
-    mark = signature(file)
+    file, mark = Path(entry), signature(entry)
     if mark not in known:
         known[mark] = _recognised(layout, file)
     tables = known[mark]
     if isinstance(tables, BadExtract):
         found.refused.append(tables)
     elif tables:
+        source = Source((file,), (mark,), tables, layout)
         for table in tables:
-            found.claims.setdefault(table.name, []).append(Source((file,), tables, layout))
+            found.claims.setdefault(table.name, []).append(source)
     else:
         found.left_alone.append(file)
 
 
 def _recognised(layout: Layout, file: Path) -> tuple[Table, ...] | BadExtract:
     try:
-        tables = layout.recognise(file, read_head(file, layout.sheets))
+        tables = _from_head(layout, file)
     except BadExtract as error:
         return error
     unnamed = [table.name for table in tables if not TABLE_NAME.match(table.name)]
@@ -146,11 +161,20 @@ def _recognised(layout: Layout, file: Path) -> tuple[Table, ...] | BadExtract:
     return tables
 
 
-def _leaving(file: Path, root: Path) -> BadExtract | None:
+def _from_head(layout: Layout, file: Path) -> tuple[Table, ...]:
+    """Recognise a file by a few rows; a long text above them is read to its end."""
+    try:
+        return layout.recognise(file, read_head(file, layout.sheets, _HEAD_BYTES))
+    except BadExtract:
+        return layout.recognise(file, read_head(file, layout.sheets, _LONG_HEAD_BYTES))
+
+
+def _leaving(entry: os.DirEntry[str], root: Path, parent: os.DirEntry[str]) -> BadExtract | None:
     """Refuse a link whose target is missing or outside the folder."""
     # Only a link can leave, and asking whether it is one costs a tenth of resolving it.
-    if not (file.is_symlink() or file.parent.is_symlink()):
+    if not (entry.is_symlink() or parent.is_symlink()):
         return None
+    file = Path(entry)
     target = file.resolve()
     if not target.is_relative_to(root):
         problem, remedy = f"is a symbolic link that leaves the extracts folder (to {target})", "copy the file instead"

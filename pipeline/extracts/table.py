@@ -14,8 +14,7 @@ from typing import Literal
 import dataframely as dy
 import polars as pl
 
-Rows = list[list[str]]
-"""The cells of a small file as text, header lines and blank lines included; blank cells are empty strings."""
+from pipeline.extracts.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,8 @@ class Table:
     published : mapping of str to str
         Staged column -> the vendor's name of it where they differ by more than case, for messages.
     lead : int
-        Months by which the file dates a row later than ``month`` does, for messages in the words of the file.
+        Months by which the file dates a row later than ``month`` does, one number for all rows: says which staged month
+        comes from which month of the file, and puts messages in the words of the file.
     """
 
     name: str
@@ -89,10 +89,16 @@ class Column:
         The vendor's spelling; matched in any case and staged in lower case.
     kind : {"text", "number", "date"}
         Numbers become 64-bit floats, text is stripped.
+    missing : tuple of float
+        Codes that mean missing in this column alone, as `Tabular.missing`.
+    letters : bool
+        Whether a single letter in the place of a number or a date is a missing value too, as SAS writes it.
     """
 
     name: str
     kind: Literal["text", "number", "date"]
+    missing: tuple[float, ...] = ()
+    letters: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +128,11 @@ class Tabular:
         precision is still the code).
     first_day : bool
         Whether every date must be the first day of its month.
+    reported : str
+        Name of the date column by whose month rows are split in the place of ``date``, where it holds a day that is
+        not before it; empty where there is none.
+    delay : int
+        Months after ``date`` by which rows are split that ``reported`` says nothing of.
     """
 
     stem: str
@@ -130,3 +141,5 @@ class Tabular:
     views: tuple[View, ...]
     missing: tuple[float, ...] = ()
     first_day: bool = False
+    reported: str = ""
+    delay: int = 0

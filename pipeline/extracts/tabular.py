@@ -7,28 +7,18 @@ month of the date column; memory is bounded by its buffers and, afterwards, by o
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import re
-import zlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from pipeline.extracts.cells import UNREADABLE, FileSql, file_sql, literal, quoted, unreadable
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.parsing import DATE_FORMATS, FIRST_DAY, LAST_DAY, MISSING_TEXT
-from pipeline.extracts.reading import check_gzip, is_compressed, suffix
-from pipeline.extracts.table import Column, Tabular
+from pipeline.extracts.reading import check_gzip, is_compressed
+from pipeline.extracts.table import Tabular
 
-_REMEDY = "export it again; the file is truncated or corrupt"
-_HEADER_BYTES = 1 << 20
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_UNDATED = "undated"
 _BLOCK_ROWS = 50_000
 _DATES = "write dates as YYYY-MM-DD, YYYYMMDD, YYYY/MM/DD or MM/DD/YYYY"
 _PROBLEMS = {
@@ -37,26 +27,31 @@ _PROBLEMS = {
     "date": ("holds unparseable dates", _DATES),
     "first": ("holds days other than the first of a month", "date every row with the first day of its month"),
 }
-# What DuckDB raises for a file that it cannot read to its end; anything else is our mistake or a full machine.
-_UNREADABLE = (
-    duckdb.IOException,
-    duckdb.InvalidInputException,
-    duckdb.ConversionException,
-    duckdb.SerializationException,
-)
+
+Fingerprint = tuple[int, int, int]
+"""Rows of a month of a file, and two sums of 64-bit hashes over them: equal for equal rows in any order."""
+Months = Mapping[date, Fingerprint]
+UNDATED = date.min
+"""Stands for the month of rows whose date cannot be read."""
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A column of a file: the vendor's spelling there, the SQL that reads it, its type."""
+def added(parts: Iterable[Months]) -> dict[date, Fingerprint]:
+    """Fingerprints of a table's months from those of its files."""
+    total: dict[date, Fingerprint] = {}
+    for part in parts:
+        for month, (rows, first, second) in part.items():
+            before = total.get(month, (0, 0, 0))
+            total[month] = (before[0] + rows, (before[1] + first) % 2**64, (before[2] + second) % 2**64)
+    return total
 
-    published: str
-    sql: str
-    dtype: str
 
+class TabularReader:
+    """One look at the files of a plain table; a context manager.
 
-def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> Iterator[pl.DataFrame]:
-    """Split a tabular extract into months.
+    How often a file is read: once, where nothing is known of the table. Else twice at most: a new or changed file once
+    for the fingerprints of its months, for which no cell but the date is parsed; and a file that holds rows of a month
+    that changed once for these rows, where DuckDB leaves out the parts of a Parquet file that its statistics rule out.
+    A new or changed file that is compressed is decompressed once more, to compare its checksum.
 
     Parameters
     ----------
@@ -65,239 +60,207 @@ def month_blocks(tabular: Tabular, files: Sequence[Path], workspace: Path) -> It
     files : sequence of Path
         Its files, in any order, each with a header of its own.
     workspace : Path
-        An empty folder for the pass; it grows to about the size of the typed table.
-
-    Yields
-    ------
-    polars.DataFrame
-        Rows of one month or of several whole ones, ascending months, rows of a month in no particular order; the
-        needed columns in lower case, missing codes and NaN null.
-
-    Raises
-    ------
-    BadExtract
-        If a file cannot be read to its end, lacks a column, holds cells of another type, or there are no rows.
+        An empty folder; it grows to about the size of the typed rows that are read.
     """
-    split = workspace / "months"
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "preserve_insertion_order": "false",
-        "temp_directory": str(workspace / "spill"),
-    }
-    with duckdb.connect(config=config) as base:
-        selects = [_select(base, tabular, file, i) for i, file in enumerate(files)]
+
+    def __init__(self, tabular: Tabular, files: Sequence[Path], workspace: Path) -> None:
+        self._tabular = tabular
+        self._files = tuple(files)
+        self._rows = workspace / "rows.parquet"
+        self._by_month = any(view.table.by_month for view in tabular.views)
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "preserve_insertion_order": "false",
+            "temp_directory": str(workspace / "spill"),
+            # It makes a join of every test for a mark or code for missing, which takes twice as long as the tests.
+            "disabled_optimizers": "in_clause",
+        }
+        self._base = duckdb.connect(config=config)
+        self._asked: dict[Path, FileSql] = {}
+        self._counts: dict[int, int] = {}
+
+    def __enter__(self) -> TabularReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._base.close()
+
+    def read_all(self) -> dict[Path, Months]:
+        """Read and type every row, for `blocks`.
+
+        Returns
+        -------
+        dict of Path to Months
+            Fingerprints of every file's months; none for a table that is not staged by month. They are those of the
+            cells as the file has them: a number that is spelled otherwise, or a column of another type, is another
+            fingerprint, though it may give the same rows.
+
+        Raises
+        ------
+        BadExtract
+            If a file cannot be read to its end, lacks a column, holds cells of another type, or there are no rows.
+        """
+        self._check(self._files)
+        self._read(self._files)
+        if not self._by_month:
+            return {}
+        by_number = self._months(self._typed, "file__")
+        return {file: by_number.get(number, {}) for number, file in enumerate(self._files)}
+
+    def read_changed(self, known: Mapping[Path, Months], before: Months) -> tuple[dict[Path, Months], set[date]]:
+        """Read and type the rows of months that changed, for `blocks`.
+
+        Parameters
+        ----------
+        known : mapping of Path to Months
+            Fingerprints of those files that have not changed.
+        before : mapping of date to Fingerprint
+            Months of the table as they were when nothing was wrong with them.
+
+        Returns
+        -------
+        (dict of Path to Months, set of date)
+            Fingerprints as of `read_all`, and the months that hold other rows than before, or rows for the first time.
+
+        Raises
+        ------
+        BadExtract
+            As `read_all`.
+        """
+        new = [file for file in self._files if file not in known]
+        self._check(new)
+        now = {file: known.get(file, {}) for file in self._files}
+        now |= {file: self._months(f"({self._sql(file).months})").get(None, {}) for file in new}
+        whole = added(now.values())
+        if not whole:
+            raise self._empty()
+        changed = {month for month, fingerprint in whole.items() if before.get(month) != fingerprint}
+        if changed:
+            self._read([file for file in self._files if now[file].keys() & changed], changed)
+        return now, changed
+
+    def blocks(self) -> Iterator[tuple[list[date], pl.DataFrame]]:
+        """Rows that were read, by month; nothing where none were.
+
+        Yields
+        ------
+        (list of date, polars.DataFrame)
+            Months, and their rows in no particular order: one month or several whole ones, since checking a block
+            costs about the same however few its rows. Columns in lower case, missing codes and NaN null. A table that
+            is not staged by month comes as one block.
+        """
+        if not self._counts:
+            return
+        rows = pl.scan_parquet(self._rows, hive_partitioning=False, glob=False)
+        helpers = [name for name in rows.collect_schema() if name.endswith("__")]
+        for months in self._small_ones_together():
+            # Rows are sorted by month, so that statistics leave the block's own row groups to read.
+            block = rows.filter(pl.col("month__").is_between(months[0], months[-1])).drop(helpers).collect()
+            yield [_first_day(month) for month in months], block
+
+    def _small_ones_together(self) -> Iterator[list[int]]:
+        held: list[int] = []
+        height = 0
+        for month, count in self._counts.items():
+            if held and self._by_month and height + count > _BLOCK_ROWS:
+                yield held
+                held, height = [], 0
+            held.append(month)
+            height += count
+        yield held
+
+    @property
+    def _typed(self) -> str:
+        return f"read_parquet({quoted(literal(self._rows))}, hive_partitioning=false)"
+
+    def _sql(self, file: Path) -> FileSql:
+        if file not in self._asked:
+            self._asked[file] = file_sql(self._base, self._tabular, file, self._files.index(file))
+        return self._asked[file]
+
+    def _check(self, files: Sequence[Path]) -> None:
+        for file in files:
+            self._sql(file)
         for file in filter(is_compressed, files):
             check_gzip(file)
-        copy = (
-            f"COPY ({' UNION ALL '.join(selects)}) TO {_quoted(split)} "
-            "(FORMAT parquet, COMPRESSION snappy, PARTITION_BY (month__))"
-        )
+
+    def _empty(self) -> BadExtract:
+        return BadExtract(file=self._files, problem="holds no rows", count=0, remedy="export it again")
+
+    def _read(self, files: Sequence[Path], months: Collection[date] = ()) -> None:
+        """Write the rows of some months, or all, to one sorted file: writing a file a month takes twice as long."""
+        selects = " UNION ALL ".join(self._sql(file).rows(self._window(file, months)) for file in files)
+        chosen = f"WHERE {self._among(months)}" if months else ""
+        order = "ORDER BY month__" if self._by_month else ""
+        copy = f"COPY (SELECT * FROM ({selects}) {chosen} {order}) TO {quoted(self._rows)}"
         try:
-            base.execute(copy)
-        except _UNREADABLE as error:
-            raise _unreadable(files, error) from error
-        folders = sorted(split.glob("month__=*"))
-        if not folders:
-            raise BadExtract(file=tuple(files), problem="holds no rows", count=0, remedy="export it again")
-        _refuse_problems(base, tabular, files, split)
-    yield from _batches(folders)
+            self._base.execute(f"{copy} (FORMAT parquet, COMPRESSION snappy)")
+        except UNREADABLE as error:
+            raise unreadable(files, error) from error
+        counted = f"SELECT month__, count(*), count(problem__) FROM {self._typed} GROUP BY 1 ORDER BY 1"
+        counts = self._base.execute(counted).fetchall()
+        if not counts:
+            raise self._empty()
+        if any(problems for _, _, problems in counts):
+            raise self._problem()
+        self._counts = {month: count for month, count, _ in counts}
 
+    def _among(self, months: Collection[date]) -> str:
+        """Condition on ``month__``: a range for every run of months, since a list is gone through row by row."""
+        numbers = {_number(month) for month in months if month != UNDATED}
+        firsts = sorted(number for number in numbers if number - 1 not in numbers)
+        lasts = sorted(number for number in numbers if number + 1 not in numbers)
+        runs = [f"month__ BETWEEN {first} AND {last}" for first, last in zip(firsts, lasts, strict=True)]
+        return " OR ".join([*runs, *(["month__ IS NULL"] if UNDATED in months else [])])
 
-def _batches(folders: Sequence[Path]) -> Iterator[pl.DataFrame]:
-    """Join small months to blocks of some size: checking a block costs about the same however few its rows."""
-    held: list[pl.DataFrame] = []
-    for folder in folders:
-        month = pl.read_parquet(sorted(folder.glob("*.parquet")), hive_partitioning=False, glob=False)
-        held.append(month.drop("problem__", "file__"))
-        if sum(month.height for month in held) >= _BLOCK_ROWS:
-            yield pl.concat(held)
-            held = []
-    if held:
-        yield pl.concat(held)
+    def _window(self, file: Path, months: Collection[date]) -> str:
+        """Condition on a file's own date column by which DuckDB skips row groups; none where it isn't one of dates."""
+        dated = self._sql(file).dated
+        if dated is None or not months or UNDATED in months:
+            return "TRUE"
+        return f"{dated} >= DATE '{min(months)}' AND {dated} < DATE '{_first_day(_number(max(months)) + 1)}'"
 
+    def _months(self, rows: str, by: str = "NULL") -> dict[int | None, dict[date, Fingerprint]]:
+        sums = ", ".join(f"CAST(sum({name}) % (1::HUGEINT << 64) AS UBIGINT)" for name in ("hash_1__", "hash_2__"))
+        try:
+            found = self._base.execute(f"SELECT {by}, month__, count(*), {sums} FROM {rows} GROUP BY ALL").fetchall()
+        except UNREADABLE as error:
+            raise unreadable(self._files, error) from error
+        gathered: dict[int | None, dict[date, Fingerprint]] = {}
+        for group, month, rows_of_month, first, second in found:
+            day = UNDATED if month is None else _first_day(month)
+            gathered.setdefault(group, {})[day] = (rows_of_month, first, second)
+        return gathered
 
-def _quoted(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _literal(path: Path) -> str:
-    """Spell a path for DuckDB's readers, which take brackets, stars and question marks for patterns."""
-    return re.sub(r"([\[*?])", r"[\1]", str(path))
-
-
-def _listed(values: Sequence[str]) -> str:
-    return ", ".join(_quoted(value) for value in values)
-
-
-def _unreadable(files: Sequence[Path], error: Exception) -> BadExtract:
-    said = str(error).split("\nPossible fixes")[0]
-    named = [file for file in files if str(file) in str(error)] or list(files)
-    return BadExtract(file=tuple(named), problem=f"cannot be read to its end ({said})", remedy=_REMEDY)
-
-
-def _select(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, number: int) -> str:
-    """One file's typed columns, its month and the first problem of each row, as SQL.
-
-    Each column is parsed once, below, as ``v<i>`` beside its raw ``r<i>``; values and tests above refer to these.
-    """
-    source, cells = _parquet_cells(base, file) if suffix(file) == "parquet" else _csv_cells(file)
-    by_name = _matched(tabular, file, cells)
-    parsed, values, problems = [], [], []
-    for i, column in enumerate(tabular.columns):
-        cell = by_name[column.name.lower()]
-        expression = _EXPRESSIONS[column.kind](tabular, column, cell, file)
-        parsed += [f"{cell.sql} AS r{i}", f"{expression.parsed} AS v{i}"]
-        values.append(f'{expression.value.format(r=f"r{i}", v=f"v{i}")} AS "{column.name.lower()}"')
-        for kind, test in expression.tests:
-            said = f"{_quoted(cell.published)} || chr(9) || '{kind}' || chr(9) || coalesce(CAST(r{i} AS VARCHAR), '')"
-            problems.append(f"WHEN {test.format(r=f'r{i}', v=f'v{i}')} THEN {said}")
-    problem = f"CASE {' '.join(problems)} ELSE NULL END" if problems else "NULL"
-    typed = f"SELECT {', '.join(values)}, {problem} AS problem__ FROM (SELECT {', '.join(parsed)} FROM {source})"
-    by_month = any(view.table.by_month for view in tabular.views)
-    month = f"coalesce(strftime(\"{tabular.date.lower()}\", '%Y-%m'), '{_UNDATED}')" if by_month else "'whole'"
-    return f"SELECT *, {number} AS file__, {month} AS month__ FROM ({typed})"
-
-
-def _csv_cells(file: Path) -> tuple[str, list[_Cell]]:
-    opener = gzip.open if is_compressed(file) else open
-    try:
-        with opener(file, "rb") as stream:
-            first = stream.read(_HEADER_BYTES).split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable([file], error) from error
-    names = [name.strip() for name in next(csv.reader(io.StringIO(first)), [])]
-    if not names:
-        raise BadExtract(file=file, problem="is empty", count=0, remedy="export it again")
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
-    packed = "gzip" if is_compressed(file) else "none"
-    source = (
-        f"read_csv({_quoted(_literal(file))}, hive_partitioning=false, header=true, auto_detect=false, "
-        f"delim=',', quote='\"', escape='\"', compression='{packed}', columns={{{columns}}})"
-    )
-    return source, [_Cell(name, f"c{i}", "VARCHAR") for i, name in enumerate(names)]
-
-
-def _parquet_cells(base: duckdb.DuckDBPyConnection, file: Path) -> tuple[str, list[_Cell]]:
-    source = f"read_parquet({_quoted(_literal(file))}, hive_partitioning=false)"
-    try:
-        described = base.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    except _UNREADABLE as error:
-        raise _unreadable([file], error) from error
-    quoted = [(row[0], '"' + row[0].replace('"', '""') + '"', row[1]) for row in described]
-    return source, [_Cell(name, sql, dtype) for name, sql, dtype in quoted]
-
-
-def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
-    names = Counter(cell.published.lower() for cell in cells)
-    absent = [column.name for column in tabular.columns if column.name.lower() not in names]
-    if absent:
-        raise BadExtract(
-            file=file,
-            column=", ".join(absent),
-            problem=f"missing; the file has {', '.join(cell.published for cell in cells)[:300]}",
-            remedy="export the table with these columns",
+    def _problem(self) -> BadExtract:
+        """Word the refusal of the column in which most rows are wrong."""
+        rows = f"{self._typed} WHERE problem__ IS NOT NULL"
+        parts = "split_part(problem__, chr(9), 1), split_part(problem__, chr(9), 2)"
+        found = self._base.execute(f"SELECT {parts}, count(*) FROM {rows} GROUP BY ALL ORDER BY 3 DESC, 1 LIMIT 1")
+        ((column, kind, count),) = found.fetchall()
+        key = [f'"{name.lower()}"' for name in dict.fromkeys((self._tabular.date, *_identifying(self._tabular)))]
+        cell = "split_part(problem__, chr(9), 3)"
+        where = f"{rows} AND starts_with(problem__, {quoted(f'{column}{chr(9)}{kind}{chr(9)}')})"
+        query = f"SELECT {', '.join(key)}, {cell}, file__ FROM {where} ORDER BY ALL LIMIT 5"
+        shown = self._base.execute(query).fetchall()
+        spelled = {name.name.lower(): name.name for name in self._tabular.columns}
+        names = [spelled[name.strip('"')] for name in key]
+        problem, remedy = _PROBLEMS[kind]
+        return BadExtract(
+            file=tuple(self._files[i] for i in sorted({row[-1] for row in shown})),
+            column=column,
+            problem=problem,
+            count=count,
+            rows=[{**dict(zip(names, row[:-2], strict=True)), column: row[-2] or None} for row in shown],
+            remedy=remedy,
         )
-    repeated = [column.name for column in tabular.columns if names[column.name.lower()] > 1]
-    if repeated:
-        raise BadExtract(
-            file=file,
-            column=repeated[0],
-            problem="stands twice in the header (upper and lower case are one name)",
-            remedy="keep one of the two columns",
-        )
-    return {cell.published.lower(): cell for cell in cells}
 
 
-@dataclass(frozen=True)
-class _Expression:
-    """How a column is parsed from the file, its value, and the tests that find wrong cells ({r} raw, {v} parsed)."""
-
-    parsed: str
-    value: str
-    tests: tuple[tuple[str, str], ...] = ()
+def _number(month: date) -> int:
+    return 12 * month.year + month.month - 1
 
 
-def _wrong_type(column: Column, cell: _Cell, file: Path) -> BadExtract:
-    return BadExtract(
-        file=file,
-        column=cell.published,
-        problem=f"has type {cell.dtype} where a {column.kind} is needed",
-        remedy=f"write the column as {column.kind}s",
-    )
-
-
-def _blank(raw: str, marks: Sequence[str] = MISSING_TEXT) -> str:
-    return f"({raw} IS NULL OR lower(trim({raw})) IN ({_listed(marks)}))"
-
-
-def _is_code(value: str, tabular: Tabular) -> list[str]:
-    return [f"round({value}, 4) = CAST('{code}' AS DOUBLE)" for code in tabular.missing]
-
-
-def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
-    value = f"CASE WHEN {' OR '.join(['isnan({v})', *_is_code('{v}', tabular)])} THEN NULL ELSE {{v}} END"
-    infinite = ("infinite", "isinf({v})")
-    if cell.dtype == "VARCHAR":
-        wrong = ("number", f"{{v}} IS NULL AND NOT {_blank('{r}')}")
-        return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, infinite))
-    if cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
-        return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, (infinite,))
-    raise _wrong_type(column, cell, file)
-
-
-def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
-    absent = ["lower({v}) IN ('', 'nan')", *_is_code("TRY_CAST({v} AS DOUBLE)", tabular)]
-    return _Expression(
-        f"trim(CAST({cell.sql} AS VARCHAR))", f"CASE WHEN {' OR '.join(absent)} THEN NULL ELSE {{v}} END"
-    )
-
-
-def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
-    dates_rows = column.name == tabular.date
-    within = f"{{v}} BETWEEN DATE '{FIRST_DAY}' AND DATE '{LAST_DAY}'"
-    tests = [("date", f"NOT ({within})")]
-    if cell.dtype == "VARCHAR" or cell.dtype in _INTEGERS:
-        text = f"trim(CAST({cell.sql} AS VARCHAR))"
-        day = f"regexp_replace({text}, '[ T][0-9]{{1,2}}:.*$', '')"
-        # The cast reads ISO dates, which most are, much faster than the list of formats.
-        parsed = f"coalesce(TRY_CAST({text} AS DATE), CAST(try_strptime({day}, [{_listed(DATE_FORMATS)}]) AS DATE))"
-        blank = "" if dates_rows else f" AND NOT {_blank('CAST({r} AS VARCHAR)')}"
-        tests.append(("date", f"{{v}} IS NULL{blank}"))
-    elif cell.dtype == "DATE" or cell.dtype.startswith("TIMESTAMP"):
-        parsed = f"CAST({cell.sql} AS DATE)"
-        tests += [("date", "{v} IS NULL")] if dates_rows else []
-    else:
-        raise _wrong_type(column, cell, file)
-    if dates_rows and tabular.first_day:
-        tests.append(("first", "day({v}) <> 1"))
-    return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", tuple(tests))
-
-
-_EXPRESSIONS = {"number": _number, "text": _text, "date": _date}
-
-
-def _refuse_problems(base: duckdb.DuckDBPyConnection, tabular: Tabular, files: Sequence[Path], split: Path) -> None:
-    typed = f"read_parquet({_quoted(_literal(split) + '/*/*.parquet')}, hive_partitioning=false)"
-    rows = f"{typed} WHERE problem__ IS NOT NULL"
-    parts = "split_part(problem__, chr(9), 1), split_part(problem__, chr(9), 2)"
-    found = base.execute(f"SELECT {parts}, count(*) FROM {rows} GROUP BY ALL ORDER BY 3 DESC, 1").fetchall()
-    if not found:
-        return
-    column, kind, count = found[0]
-    key = [f'"{name.lower()}"' for name in dict.fromkeys((tabular.date, *_identifying(tabular)))]
-    cell = "split_part(problem__, chr(9), 3)"
-    where = f"{rows} AND starts_with(problem__, {_quoted(f'{column}{chr(9)}{kind}{chr(9)}')})"
-    shown = base.execute(f"SELECT {', '.join(key)}, {cell}, file__ FROM {where} ORDER BY ALL LIMIT 5").fetchall()
-    spelled = {name.name.lower(): name.name for name in tabular.columns}
-    names = [spelled[name.strip('"')] for name in key]
-    problem, remedy = _PROBLEMS[kind]
-    raise BadExtract(
-        file=tuple(files[i] for i in sorted({row[-1] for row in shown})),
-        column=column,
-        problem=problem,
-        count=count,
-        rows=[{**dict(zip(names, row[:-2], strict=True)), column: row[-2] or None} for row in shown],
-        remedy=remedy,
-    )
+def _first_day(number: int) -> date:
+    return date(number // 12, number % 12 + 1, 1)
 
 
 def _identifying(tabular: Tabular) -> list[str]:

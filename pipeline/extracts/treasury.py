@@ -12,7 +12,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from pipeline.extracts.table import Layout, Rows, Table
+from pipeline.extracts.rows import Rows
+from pipeline.extracts.table import Layout, Table
 from pipeline.extracts.wide import Wide, find_section, long_columns, missing_columns
 
 MISSING = (-999.99, -99.99)

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.extracts.errors import SHOWN_ROWS, BadExtract
 from pipeline.extracts.table import Table
+from pipeline.panel.rules import holds
 
 _RULES = {
     "primary_key": ("duplicate key", "keep one row for each key"),
@@ -49,6 +50,8 @@ class Inspection:
         Failing rows are counted; `refuse_failures` raises for them.
         """
         block = block.select(self._table.schema.column_names())
+        if holds(self._table.schema, block):
+            return block.sort(self._order)
         result, failure = self._table.schema.filter(block)
         if failure:
             details = failure.details()
@@ -56,8 +59,10 @@ class Inspection:
                 self._counts[rule] = self._counts.get(rule, 0) + count
                 kept = self._rows.setdefault(rule, [])
                 if len(kept) < SHOWN_ROWS:
-                    wrong = details.filter(pl.col(rule).cast(pl.String) == "invalid").sort(self._order)
-                    kept += wrong.select(self._shown(rule)).head(SHOWN_ROWS - len(kept)).to_dicts()
+                    shown = self._shown(rule)
+                    wrong = details.filter(pl.col(rule).cast(pl.String) == "invalid")
+                    ordered = wrong.sort(list(dict.fromkeys((*self._order, *shown))))
+                    kept += ordered.select(shown).head(SHOWN_ROWS - len(kept)).to_dicts()
         return result.sort(self._order)
 
     def refuse_failures(self) -> None:
@@ -85,12 +90,15 @@ class Inspection:
         return self._table.published.get(column, column)
 
     def _in_words_of_file(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        dated = {name: _month_in_file(self._table, value) if name == "month" else value for name, value in row.items()}
+        dated = {name: month_in_file(self._table, value) if name == "month" else value for name, value in row.items()}
         return {self._published(name): value for name, value in dated.items()}
 
     def _shown(self, rule: str) -> list[str]:
         column = rule.split("|")[0]
-        return list(dict.fromkeys((*self._table.key, *((column,) if "|" in rule else ()))))
+        names = self._table.schema.column_names()
+        # A table of months may hold the day that its file dates the row by: show that, as the file does.
+        key = [self._published(name) if self._published(name) in names else name for name in self._table.key]
+        return list(dict.fromkeys((*key, *((column,) if "|" in rule else ()))))
 
     def _worded(self, rule: str) -> tuple[str, str, str]:
         if "|" not in rule:
@@ -107,7 +115,7 @@ class Inspection:
         return self._published(column), f"holds values {words.get(kind, kind)} {bound}", "correct or empty these cells"
 
 
-def _month_in_file(table: Table, month: date) -> date:
+def month_in_file(table: Table, month: date) -> date:
     """Month by which the file dates the rows staged under ``month``."""
     years, months = divmod(month.month - 1 + table.lead, 12)
     return date(month.year + years, months + 1, 1)
@@ -150,7 +158,7 @@ def refuse_shrunken_months(table: Table, rows: Mapping[date, int], files: Sequen
     counts = [rows.get(month, 0) for month in months]
     named = table.published.get("month", "month")
     shrunken: list[dict[str, Any]] = [
-        {named: _month_in_file(table, month), "rows": now, "rows of the month before": before}
+        {named: month_in_file(table, month), "rows": now, "rows of the month before": before}
         for month, now, before in zip(months[1:], counts[1:], counts[:-1], strict=True)
         if now < before / 2
     ]

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.parsing import LINE, month_of, with_dates, with_numbers
-from pipeline.extracts.table import Rows
+from pipeline.extracts.errors import SHOWN_ROWS, BadExtract
+from pipeline.extracts.parsing import month_of, with_dates, with_numbers
+from pipeline.extracts.rows import LINE, Rows
 
-_MONTH = re.compile(r"^\d{4}-?\d{2}(\.0)?$")
-_DAY = re.compile(r"^(\d{8}(\.0)?|\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?|\d{1,2}/\d{1,2}/\d{4})$")
+_MONTH = r"^\d{4}-?\d{2}(\.0)?$"
+_DAY = r"^(\d{8}(\.0)?|\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?|\d{1,2}/\d{1,2}/\d{4})$"
 _NUMBER = re.compile(r"^[-+]?(\d[\d,]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _PART_OF_DATE = re.compile(r"^[\d/-]+$")
 _WEEK = (5, 10)
@@ -71,21 +72,24 @@ def find_section(path: Path, rows: Rows) -> Wide:
         If there is no such section, no header above it, a repeated column name, a row cut short, or a date that
         cannot be read.
     """
-    start = next((i for i, row in enumerate(rows) if _is_dated(row)), None)
-    if start is None:
+    dated = rows.first.str.contains(f"{_MONTH}|{_DAY}").to_numpy()
+    starts = np.flatnonzero(dated & (rows.widths > 1))
+    if not starts.size:
+        filled = np.flatnonzero(rows.filled)
         raise BadExtract(
             file=path,
-            column=_first_cell(rows),
+            column=next(iter(rows.first_filled()), None) or None,
             problem="holds no row that begins with a readable month or day",
-            count=sum(1 for row in rows if any(row)),
-            rows=[{"line": i + 1, "row": ",".join(row)[:80]} for i, row in enumerate(rows) if any(row)],
+            count=filled.size,
+            rows=[{"line": i + 1, "row": ",".join(rows[i])[:80]} for i in filled[:SHOWN_ROWS]],
             remedy="drop in the file as published; dates are YYYYMM, YYYYMMDD, YYYY-MM-DD, YYYY/MM/DD or MM/DD/YYYY",
         )
+    start = int(starts[0])
     header = _header(path, rows, start)
-    body = _body(path, rows, start, len(header))
-    dates = with_dates(_frame(body, header), "date", path)
+    frame = rows.columns(_body(path, rows, dated, start, len(header)), header)
+    written = frame.get_column("date").str.contains(_MONTH).all()
+    dates = with_dates(frame, "date", path)
     months = dates.get_column("date").dt.truncate("1mo")
-    written = all(_MONTH.match(cells[0]) for _, cells in body)
     # A month that a monthly table repeats here and there stays a duplicate and is no sign of days.
     monthly = written or dates.get_column("date").n_unique() < _DAYS_A_MONTH * months.n_unique()
     return Wide(columns=tuple(header[1:]), frame=dates, monthly=monthly)
@@ -155,30 +159,19 @@ def missing_columns(path: Path, wide: Wide, absent: Sequence[str]) -> BadExtract
     )
 
 
-def _first_cell(rows: Rows) -> str | None:
-    return next((row[0] or None for row in rows if any(row)), None)
-
-
-def _begins_with_date(row: Sequence[str]) -> bool:
-    return bool(_MONTH.match(row[0]) or _DAY.match(row[0]))
-
-
-def _is_dated(row: Sequence[str]) -> bool:
-    return len(row) > 1 and _begins_with_date(row)
-
-
 def _is_stray(row: Sequence[str]) -> bool:
     filled = [cell for cell in row[1:] if cell]
     return bool(filled) and all(_NUMBER.match(cell) for cell in filled)
 
 
 def _header(path: Path, rows: Rows, start: int) -> list[str]:
-    above = next((i for i in range(start - 1, -1, -1) if any(rows[i])), None)
-    if above is None:
+    filled = np.flatnonzero(rows.filled[:start])
+    if not filled.size:
         raise BadExtract(
             file=path, problem="has no header above its first row of numbers", remedy="keep the header as published"
         )
-    cells = list(rows[above])
+    above = int(filled[-1])
+    cells = rows[above]
     if _is_stray(cells):
         # Numbers where names belong: the row above is data whose date cannot be read.
         raise BadExtract(
@@ -189,12 +182,12 @@ def _header(path: Path, rows: Rows, start: int) -> list[str]:
             rows=[{"line": above + 1, "date": cells[0]}],
             remedy="write dates as YYYY-MM-DD, YYYYMMDD, YYYYMM, YYYY/MM/DD or MM/DD/YYYY",
         )
-    width = max((i + 1 for i, cell in enumerate(rows[start]) if cell), default=0)
+    width = max(i + 1 for i, cell in enumerate(rows[start]) if cell)
     if len(cells) == width - 1 and cells[0]:
         cells = ["", *cells]
     while len(cells) > 1 and not cells[-1]:
         cells.pop()
-    repeated = [name for name, times in Counter(cells[1:]).items() if times > 1 or not name]
+    repeated = [name for name, times in Counter(["date", LINE, *cells[1:]]).items() if times > 1 or not name]
     if repeated:
         raise BadExtract(
             file=path,
@@ -205,21 +198,18 @@ def _header(path: Path, rows: Rows, start: int) -> list[str]:
     return ["date", *cells[1:]]
 
 
-def _body(path: Path, rows: Rows, start: int, width: int) -> list[tuple[int, list[str]]]:
-    """Rows of the section with their line numbers; a blank line between rows of one section is passed over."""
-    taken: list[tuple[int, list[str]]] = []
-    for i in range(start, len(rows)):
-        row = rows[i]
-        if not any(row):
-            continue
-        if not (_begins_with_date(row) or _is_undated_data(row)):
-            if len(row) == 1 and _PART_OF_DATE.match(row[0]):
-                _cut_short(path, i, row, width)
-            break
-        if len(row) < width:
-            _cut_short(path, i, row, width)
-        taken.append((i + 1, [*row[:width]]))
-    return taken
+def _body(path: Path, rows: Rows, dated: np.ndarray, start: int, width: int) -> np.ndarray:
+    """Lines of the section, from 0; a blank line between rows of one section is passed over."""
+    # Few rows of a file are neither blank nor dated: only these are looked at one by one.
+    others = np.flatnonzero(rows.filled & ~dated)
+    stop = next((i for i in others[others > start].tolist() if not _is_undated_data(rows[i])), len(rows))
+    body = start + np.flatnonzero(rows.filled[start:stop])
+    short = body[rows.widths[body] < width]
+    if short.size:
+        _cut_short(path, int(short[0]), rows[short[0]], width)
+    if stop < len(rows) and rows.widths[stop] == 1 and _PART_OF_DATE.match(rows.first[stop]):
+        _cut_short(path, stop, rows[stop], width)
+    return body
 
 
 def _is_undated_data(row: Sequence[str]) -> bool:
@@ -234,9 +224,3 @@ def _cut_short(path: Path, i: int, row: Sequence[str], width: int) -> None:
         rows=[{"line": i + 1, "row": ",".join(row)[:80]}],
         remedy="export or download it again",
     )
-
-
-def _frame(body: list[tuple[int, list[str]]], header: list[str]) -> pl.DataFrame:
-    columns = list(zip(*(cells for _, cells in body), strict=True))
-    data = {name: pl.Series(name, cells, dtype=pl.String) for name, cells in zip(header, columns, strict=True)}
-    return pl.DataFrame({LINE: [line for line, _ in body], **data})

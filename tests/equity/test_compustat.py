@@ -167,7 +167,7 @@ def test_quarterly_figures():
         {"gvkey": "F", "fyr": 6},
         {"gvkey": "F", "fyr": 12, "rdq": date(2008, 5, 2)},
     )
-    figures = quarterly_figures(rows, june)
+    figures = quarterly_figures(rows, compustat_quarterly(rows, [june]), june)
     assert [(step["rows_in"], step["rows_out"]) for step in figures["waterfall"]] == [
         (6, 6), (6, 5), (5, 5), (5, 5), (5, 4), (4, 3), (3, 2)
     ]  # fmt: skip

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.extracts.index_constituents import isin_of_cusip
+from pipeline.extracts.reading import read_rows
 from pipeline.extracts.registry import LAYOUTS, TABULARS
 from resources.extracts import ExtractStore
 from tests.extracts import layout_samples as samples
@@ -283,6 +287,22 @@ def test_crsp_index(container: str, drop: Drop, store: ExtractStore) -> None:
         (date(2008, 6, 30), JUN, -0.0789, -0.08, 1e10, -0.086),
         (date(2008, 7, 31), JUL, None, -0.01, 1e10, -0.086),
     ]
+
+
+def test_a_long_text_above_the_numbers_is_passed_over(drop: Drop, store: ExtractStore) -> None:
+    drop("treasury/zero_yields.csv", "A line of notes without a number\n" * 2000 + samples.zero_yields())
+    assert store.refresh() == {"treasury.zero_yields": True}
+
+
+@given(st.text(alphabet="ab1,. \n\r\té", max_size=60))
+def test_cells_without_quotation_marks_are_those_of_the_csv_module(text: str) -> None:
+    expected = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        Path(file.name).write_bytes(text.encode())
+        rows = read_rows(Path(file.name))
+    # A blank line is a row without cells there and one of a blank cell here.
+    assert [rows[line] for line in range(len(rows))] == [row or [""] for row in expected]
+    assert rows.filled.tolist() == [any(row) for row in expected]
 
 
 def test_the_registry_is_consistent() -> None:

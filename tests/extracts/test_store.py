@@ -205,7 +205,7 @@ def test_a_failure_while_writing_leaves_the_stage(
     def full_disk(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(resources.extracts.os, "replace", full_disk)
+    monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
         store.refresh()
     monkeypatch.undo()

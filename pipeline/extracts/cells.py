@@ -1,0 +1,279 @@
+"""How DuckDB reads the cells of one file of a plain table: columns found in any case, text turned into types.
+
+Belongs here: SQL for a file's rows. Does not: running it over the files of a table (``tabular``).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from pipeline.extracts.errors import BadExtract
+from pipeline.extracts.parsing import DATE_FORMATS, FIRST_DAY, LAST_DAY, MISSING_TEXT
+from pipeline.extracts.reading import is_compressed, suffix
+from pipeline.extracts.table import Column, Tabular
+
+_REMEDY = "export it again; the file is truncated or corrupt"
+_HEADER_BYTES = 1 << 20
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+# What DuckDB raises for a file that it cannot read to its end; anything else is our mistake or a full machine.
+UNREADABLE = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.SerializationException,
+)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A column of a file: the vendor's spelling there, the SQL that reads it, its type."""
+
+    published: str
+    sql: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class FileSql:
+    """What is asked of one file, as SQL.
+
+    Attributes
+    ----------
+    values : str
+        The select list of `rows`.
+    parsed : str
+        The innermost select, to which a condition on the file's own columns may be added.
+    months : str
+        ``month__`` and the two hashes of every row: no cell but the dates is parsed.
+    dated : str or None
+        The date column as the file has it where its type is a date and rows are split by it alone, for conditions;
+        else None.
+    """
+
+    values: str
+    parsed: str
+    months: str
+    dated: str | None
+
+    def rows(self, condition: str = "TRUE") -> str:
+        """Typed rows of the file that meet a condition.
+
+        The needed columns in lower case, ``problem__`` (column, kind and cell of the first wrong one, parted by tabs),
+        ``file__``, ``month__`` (months since the year 0 by the date column, null where it holds no date), and
+        ``hash_1__``, ``hash_2__``.
+        """
+        return f"SELECT {self.values} FROM ({self.parsed} WHERE {condition})"
+
+
+def quoted(value: object) -> str:
+    """Spell a value as text in SQL."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literal(path: Path) -> str:
+    """Spell a path for DuckDB's readers, which take brackets, stars and question marks for patterns."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(quoted(value) for value in values)
+
+
+def unreadable(files: Sequence[Path], error: Exception) -> BadExtract:
+    """Word the refusal of a file that DuckDB cannot read to its end; all ``files`` where it names none."""
+    said = str(error).split("\nPossible fixes")[0]
+    named = [file for file in files if str(file) in str(error)] or list(files)
+    return BadExtract(file=tuple(named), problem=f"cannot be read to its end ({said})", remedy=_REMEDY)
+
+
+def file_sql(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, number: int) -> FileSql:
+    """Match the columns of a file and word what is asked of it; ``number`` is what ``file__`` says.
+
+    Raises
+    ------
+    BadExtract
+        If the file has no header that can be read, lacks or repeats a column, or has one of a type that no cell of it
+        could be turned from.
+    """
+    source, cells = _parquet_cells(base, file) if suffix(file) == "parquet" else _csv_cells(file)
+    by_name = _matched(tabular, file, cells)
+    # Each column is parsed once, in the innermost select, as v<i> beside its raw r<i>; all else refers to these.
+    parsed, values, problems = [], [], []
+    for i, column in enumerate(tabular.columns):
+        cell = by_name[column.name.lower()]
+        expression = _EXPRESSIONS[column.kind](tabular, column, cell, file)
+        parsed.append(f"{cell.sql} AS r{i}, {expression.parsed} AS v{i}")
+        value = expression.value.format(r=f"r{i}", v=f"v{i}")
+        values.append(f'{value} AS "{column.name.lower()}"')
+        for kind, test in expression.tests:
+            begins = quoted("\t".join((cell.published, kind, "")))
+            said = f"{begins} || coalesce(CAST(r{i} AS VARCHAR), '')"
+            problems.append(f"WHEN {test.format(r=f'r{i}', v=f'v{i}')} THEN {said}")
+    problem = f"CASE {' '.join(problems)} ELSE NULL END" if problems else "NULL"
+    needed = [by_name[column.name.lower()] for column in tabular.columns]
+    names = [column.name for column in tabular.columns]
+    days = {name: values[names.index(name)].rpartition(" AS ")[0] for name in (tabular.date, tabular.reported) if name}
+    beside = f"{_known(tabular, days)} AS month__, hash_1__, hash_2__"
+    dated, hashes = needed[names.index(tabular.date)], _hashes(needed)
+    read = ", ".join(parsed[names.index(name)] for name in days)
+    return FileSql(
+        values=f"{', '.join(values)}, {problem} AS problem__, {number} AS file__, {beside}",
+        parsed=f"SELECT {', '.join(parsed)}, {hashes} FROM {source}",
+        months=f"SELECT {beside} FROM (SELECT {read}, {hashes} FROM {source})",
+        dated=dated.sql if dated.dtype in ("DATE", "TIMESTAMP") and not tabular.reported else None,
+    )
+
+
+def _known(tabular: Tabular, days: Mapping[str, str]) -> str:
+    """Word the number of the month by which a row is split."""
+    ended = f"12 * year({days[tabular.date]}) + month({days[tabular.date]}) - 1 + {tabular.delay}"
+    if not tabular.reported:
+        return ended
+    reported = days[tabular.reported]
+    in_order = f"{reported} >= {days[tabular.date]}"
+    return f"CASE WHEN {in_order} THEN 12 * year({reported}) + month({reported}) - 1 ELSE {ended} END"
+
+
+def _hashes(cells: Sequence[_Cell]) -> str:
+    """Two 64-bit hashes of a row's raw cells and their types, from chains that run in opposite directions.
+
+    The outer hash is needed: the inner one joins the last cell by an exclusive or only, so that two rows that swap it
+    could keep the sum of their hashes.
+    """
+    types = quoted(", ".join(cell.dtype for cell in cells))
+    names = [cell.sql for cell in cells]
+    forth, back = ", ".join([types, *names]), ", ".join([*reversed(names), types])
+    return f"hash(hash({forth})) AS hash_1__, hash(hash({back})) AS hash_2__"
+
+
+def _csv_cells(file: Path) -> tuple[str, list[_Cell]]:
+    opener = gzip.open if is_compressed(file) else open
+    try:
+        with opener(file, "rb") as stream:
+            first = stream.read(_HEADER_BYTES).split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
+    except (OSError, EOFError, zlib.error) as error:
+        raise unreadable([file], error) from error
+    names = [name.strip() for name in next(csv.reader(io.StringIO(first)), [])]
+    if not names:
+        raise BadExtract(file=file, problem="is empty", count=0, remedy="export it again")
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
+    packed = "gzip" if is_compressed(file) else "none"
+    source = (
+        f"read_csv({quoted(literal(file))}, hive_partitioning=false, header=true, auto_detect=false, "
+        f"delim=',', quote='\"', escape='\"', compression='{packed}', columns={{{columns}}})"
+    )
+    return source, [_Cell(name, f"c{i}", "VARCHAR") for i, name in enumerate(names)]
+
+
+def _parquet_cells(base: duckdb.DuckDBPyConnection, file: Path) -> tuple[str, list[_Cell]]:
+    source = f"read_parquet({quoted(literal(file))}, hive_partitioning=false)"
+    try:
+        described = base.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    except UNREADABLE as error:
+        raise unreadable([file], error) from error
+    return source, [_Cell(name, '"' + name.replace('"', '""') + '"', dtype) for name, dtype, *_ in described]
+
+
+def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
+    names = Counter(cell.published.lower() for cell in cells)
+    absent = [column.name for column in tabular.columns if column.name.lower() not in names]
+    if absent:
+        raise BadExtract(
+            file=file,
+            column=", ".join(absent),
+            problem=f"missing; the file has {', '.join(cell.published for cell in cells)[:300]}",
+            remedy="export the table with these columns",
+        )
+    repeated = [column.name for column in tabular.columns if names[column.name.lower()] > 1]
+    if repeated:
+        raise BadExtract(
+            file=file,
+            column=repeated[0],
+            problem="stands twice in the header (upper and lower case are one name)",
+            remedy="keep one of the two columns",
+        )
+    return {cell.published.lower(): cell for cell in cells}
+
+
+@dataclass(frozen=True)
+class _Expression:
+    """How a column is parsed from the file, its value, and the tests that find wrong cells ({r} raw, {v} parsed)."""
+
+    parsed: str
+    value: str
+    tests: tuple[tuple[str, str], ...] = ()
+
+
+def _wrong_type(column: Column, cell: _Cell, file: Path) -> BadExtract:
+    return BadExtract(
+        file=file,
+        column=cell.published,
+        problem=f"has type {cell.dtype} where a {column.kind} is needed",
+        remedy=f"write the column as {column.kind}s",
+    )
+
+
+def _blank(raw: str, column: Column) -> str:
+    letter = f" OR regexp_matches(trim({raw}), '^\\.?[A-Za-z]$')" if column.letters else ""
+    return f"({raw} IS NULL OR lower(trim({raw})) IN ({_listed(MISSING_TEXT)}){letter})"
+
+
+def _is_code(value: str, tabular: Tabular, column: Column) -> list[str]:
+    return [f"round({value}, 4) = {code:.4f}e0" for code in (*tabular.missing, *column.missing)]
+
+
+def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    # Zero has one sign: hashes and comparisons take -0.0 for 0.0, so digests may not tell them apart.
+    absent = " OR ".join(["isnan({v})", *_is_code("{v}", tabular, column)])
+    value = f"CASE WHEN {absent} THEN NULL WHEN {{v}} = 0 THEN 0.0 ELSE {{v}} END"
+    infinite = ("infinite", "isinf({v})")
+    if cell.dtype == "VARCHAR":
+        wrong = ("number", f"{{v}} IS NULL AND NOT {_blank('{r}', column)}")
+        return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, infinite))
+    if cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
+        return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, (infinite,))
+    raise _wrong_type(column, cell, file)
+
+
+def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    absent = ["lower({v}) IN ('', 'nan')", *_is_code("TRY_CAST({v} AS DOUBLE)", tabular, column)]
+    return _Expression(
+        f"trim(CAST({cell.sql} AS VARCHAR))", f"CASE WHEN {' OR '.join(absent)} THEN NULL ELSE {{v}} END"
+    )
+
+
+def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    dates_rows = column.name == tabular.date
+    # Vendors date what never ends, a perpetual bond's maturity, by a day far away, mostly 9999-12-31.
+    last = LAST_DAY if dates_rows else date.max
+    within = f"{{v}} BETWEEN DATE '{FIRST_DAY}' AND DATE '{last}'"
+    tests = [("date", f"NOT ({within})")]
+    if cell.dtype == "VARCHAR" or cell.dtype in _INTEGERS:
+        text = f"trim(CAST({cell.sql} AS VARCHAR))"
+        day = f"regexp_replace({text}, '[ T][0-9]{{1,2}}:.*$', '')"
+        # The cast reads ISO dates, which most are, much faster than the list of formats.
+        parsed = f"coalesce(TRY_CAST({text} AS DATE), CAST(try_strptime({day}, [{_listed(DATE_FORMATS)}]) AS DATE))"
+        blank = "" if dates_rows else f" AND NOT {_blank('CAST({r} AS VARCHAR)', column)}"
+        tests.append(("date", f"{{v}} IS NULL{blank}"))
+    elif cell.dtype == "DATE" or cell.dtype.startswith("TIMESTAMP"):
+        parsed = f"CAST({cell.sql} AS DATE)"
+        tests += [("date", "{v} IS NULL")] if dates_rows else []
+    else:
+        raise _wrong_type(column, cell, file)
+    if dates_rows and tabular.first_day:
+        tests.append(("first", "day({v}) <> 1"))
+    return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", tuple(tests))
+
+
+_EXPRESSIONS = {"number": _number, "text": _text, "date": _date}
