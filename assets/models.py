@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -15,6 +15,8 @@ from assets.figures import first_row
 from assets.reads import Inputs, Partitions, States
 from assets.training import STOCK_SETS, set_instruments
 from pipeline.bonds.registry import RANKED
+from pipeline.equity.registry import names_of
+from pipeline.equity.training import share_present
 from pipeline.models.ipca_recursion import IPCAState, forecasts, ipca_month
 from pipeline.models.managed_portfolios import SufficientStatistics
 from resources.settings import Settings
@@ -40,6 +42,10 @@ class _Market:
         Columns of the instruments.
     words : str
         What is estimated, for the description.
+    sections : tuple of str
+        Further sections of the settings that choose the cross-section.
+    members : callable
+        From the settings to the condition on a row of ``characteristics`` under which it gets a forecast.
     """
 
     name: str
@@ -49,6 +55,8 @@ class _Market:
     key: str
     instruments: tuple[str, ...]
     words: str
+    sections: tuple[str, ...] = ()
+    members: Callable[[Settings], pl.Expr] = lambda settings: pl.lit(True)
 
 
 def _ipca(market: _Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
@@ -61,7 +69,8 @@ def _ipca(market: _Market, inputs: Inputs, month: date, settings: Settings, prev
 
 def _ipca_forecasts(market: _Market, inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     states = inputs.states("states")
-    characteristics = inputs.lazy("characteristics").select("month", market.key, *market.instruments).collect()
+    rows = inputs.lazy("characteristics").filter(market.members(settings))
+    characteristics = rows.select("month", market.key, *market.instruments).collect()
     return pl.concat(
         forecasts(IPCAState.from_arrays(*states[month]), characteristics, month, model=market.name, key=market.key)
         for month in months
@@ -95,6 +104,7 @@ def _ipca_assets(market: _Market) -> tuple[MonthlyAsset, MonthlyAsset]:
             "characteristics": Partitions(source=market.characteristics),
         },
         compute=partial(_ipca_forecasts, market),
+        settings=market.sections,
         kinds=frozenset({"numpy", "parquet"}),
     )
     return estimation, forecast
@@ -121,6 +131,8 @@ def _stocks(set_name: str) -> _Market:
         key="permno",
         instruments=set_instruments(set_name),
         words=f"stock returns on the characteristics of the set {set_name}",
+        sections=("stock_models",),
+        members=lambda settings: share_present(names_of(set_name)) >= settings.stock_models.min_present,
     )
 
 

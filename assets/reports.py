@@ -1,6 +1,5 @@
 """Reports: unpartitioned assets that read whole histories from the lake and write pages under ``reports/``."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,34 +9,57 @@ import polars as pl
 
 from assets.building import Workshop
 from assets.monthly import OWNERS
-from pipeline.report.data import FRAMES, ReportData
+from pipeline.report.blocks import Page
+from pipeline.report.data import TRUTH, Figures, Panel, ReportData
 from pipeline.report.page import render
+from pipeline.report.pages import PAGES
 from resources.home import HomeResource
 from resources.lake import replace_file
 
 GROUP = "reports"
-REPORT = "report"
-PAGE = "index.html"
+REPORTS = tuple(page.asset for page in PAGES)
 
 
-def report_data(workshop: Workshop) -> ReportData:
-    """Gather from the lake what the page shows; what is not there stays absent with the reason."""
+def report_data(page: Page, workshop: Workshop) -> ReportData:
+    """Gather from the lake what a page shows; what is not there stays absent with the reason."""
     home = workshop.home
     buildable = set(workshop.buildable())
-    frames: dict[str, Any] = {
-        name: home.lake.scan(name, home.lake.months(name) if name in buildable else []) for name in FRAMES
+    manifests = {name: home.lake.manifests(name) if name in buildable else {} for name in page.reads}
+    scans = {name: home.lake.scan(name, manifests[name]) for name in page.assets}
+    frames: dict[str, Panel] = {name: frame for name, frame in scans.items() if frame is not None}
+    frames |= _tables(page, workshop) | _truth(page, home.truth)
+    figures: dict[str, Figures] = {
+        name: {month: {"rows": each.rows, **each.metadata} for month, each in manifests[name].items()}
+        for name in page.figures
     }
-    absent = {name: _why_absent(workshop, name) for name, frame in frames.items() if frame is None}
-    truth = _truth(home.truth)
-    kind = "the simulated market" if truth else home.extracts_folder.resolve().name
+    absent = {name: _why_absent(workshop, name) for name in page.reads if not manifests[name]}
+    absent |= {name: f"it needs {home.extracts.lacking(name)}" for name in page.tables if name not in frames}
+    used = workshop.closure(page.reads)
+    sections = {section for name in used for section in workshop.assets[name].settings}
+    tables = {table for name in used for table in workshop.tables(name)} | set(page.tables)
+    available = home.extracts.available()
     return ReportData(
-        title=f"Bond factor report: {kind}",
-        sources={name: ", ".join(file.name for file in files) for name, files in home.extracts.available().items()},
+        market="the simulated market" if home.truth.is_dir() else home.extracts_folder.resolve().name,
+        frames=frames,
+        figures=figures,
+        sources={name: ", ".join(file.name for file in available[name]) for name in sorted(tables & set(available))},
         absent=absent,
-        settings=asdict(home.settings),
-        truth=truth,
-        **{name: frame for name, frame in frames.items() if frame is not None},
+        settings={name: values for name, values in asdict(home.settings).items() if name in sections},
     )
+
+
+def _tables(page: Page, workshop: Workshop) -> dict[str, Panel]:
+    """Extract tables of the page that are on disk."""
+    extracts = workshop.home.extracts
+    held = [table for table in page.tables if table in workshop.on_disk]
+    extracts.refresh(held)
+    return {table: extracts.scan(table) for table in held}
+
+
+def _truth(page: Page, folder: Path) -> dict[str, Panel]:
+    """Tables of the truth that the page reads, where the market is simulated."""
+    files = {name: folder / f"{name}.parquet" for name in page.truth_tables}
+    return {TRUTH + name: pl.scan_parquet(file) for name, file in files.items() if file.exists()}
 
 
 def _why_absent(workshop: Workshop, name: str) -> str:
@@ -45,34 +67,40 @@ def _why_absent(workshop: Workshop, name: str) -> str:
     return f"it needs {', '.join(lacking)}" if lacking else "it has not been materialised"
 
 
-def _truth(folder: Path) -> Mapping[str, pl.DataFrame] | None:
-    tables = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
-    return tables or None
+def write_report(page: Page, workshop: Workshop) -> Path:
+    """Write a page and return where it lies."""
+    file = workshop.home.reports / page.file
+    text = render(page, report_data(page, workshop))
+    replace_file(file, lambda path: path.write_text(text, encoding="utf-8"))
+    return file
 
 
-def write_report(workshop: Workshop) -> Path:
-    """Write the page and return where it lies."""
-    page = workshop.home.reports / PAGE
-    text = render(report_data(workshop))
-    replace_file(page, lambda path: path.write_text(text, encoding="utf-8"))
-    return page
-
-
-def report_asset(workshop: Workshop) -> dg.AssetsDefinition:
-    """Make the asset of the page over all monthly assets."""
+def report_asset(workshop: Workshop, page: Page) -> dg.AssetsDefinition:
+    """Make the asset of a page over the monthly assets that it reads."""
     everything = tuple(workshop.assets.values())
 
     @dg.asset(
-        name=REPORT,
+        name=page.asset,
         group_name=GROUP,
-        description="One self-contained page: coverage, distributions, exposures, macro series, factors, fit.",
+        description=f"{page.subject}, on one self-contained page, {page.file}: {', '.join(_headings(page))}.",
         owners=OWNERS,
         kinds={"html", "altair"},
-        deps=[dg.AssetDep(name, partition_mapping=dg.LastPartitionMapping()) for name in FRAMES],
+        deps=[dg.AssetDep(name, partition_mapping=dg.LastPartitionMapping()) for name in page.reads],
     )
     def report(home: HomeResource) -> dg.MaterializeResult:
         opened = Workshop(everything, home.open())
-        page = write_report(opened)
-        return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
+        file = write_report(page, opened)
+        metadata: dict[str, Any] = {"page": dg.MetadataValue.path(str(file)), "bytes": file.stat().st_size}
+        return dg.MaterializeResult(metadata=metadata)
 
     return report
+
+
+def report_assets(workshop: Workshop) -> list[dg.AssetsDefinition]:
+    """Make the assets of all pages."""
+    return [report_asset(workshop, page) for page in PAGES]
+
+
+def _headings(page: Page) -> list[str]:
+    """Headings of the page's sections, as parts of a sentence."""
+    return [section.title.lower() for section in page.sections]

@@ -13,6 +13,7 @@ import dataframely as dy
 
 from pipeline.bonds.registry import NAMES
 from pipeline.equity.common import macro_columns
+from pipeline.equity.definition import DG41, GKX94, KPS36
 from pipeline.equity.registry import DAILY_NAMES
 from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.extracts.compustat import ANNUAL_ITEMS, QUARTERLY_ITEMS
@@ -228,6 +229,7 @@ stock_training_panel = _fixed(
         "month": _month(),
         "permno": dy.Int64(primary_key=True),
         "ret_excess": dy.Float64(),
+        **{f"present_{name}": dy.Float64(min=0.0, max=1.0) for name in (DG41, KPS36, GKX94)},
         **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in FIRM_NAMES},
     },
 )

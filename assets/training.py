@@ -37,15 +37,17 @@ def _bond_managed_portfolios(inputs: Inputs, months: Sequence[date], settings: S
 
 
 def _stock_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    return stock_training_panel(inputs.lazy("firm_characteristics"), inputs["stock_returns"], NAMES, months)
+    sets = {name: names_of(name) for name in STOCK_SETS}
+    return stock_training_panel(inputs.lazy("firm_characteristics"), inputs["stock_returns"], NAMES, sets, months)
 
 
 def _stock_managed_portfolios(
     set_name: str, inputs: Inputs, months: Sequence[date], settings: Settings
 ) -> pl.DataFrame:
     instruments = set_instruments(set_name)
-    panel = inputs.lazy("stock_training_panel").select("month", "permno", "ret_excess", *instruments).collect()
-    return managed_portfolios(panel, instruments, months, key="permno")
+    enough = pl.col(f"present_{set_name}") >= settings.stock_models.min_present
+    panel = inputs.lazy("stock_training_panel").filter(enough).select("month", "permno", "ret_excess", *instruments)
+    return managed_portfolios(panel.collect(), instruments, months, key="permno")
 
 
 def _portfolios_of_set(set_name: str) -> MonthlyAsset:
@@ -54,11 +56,13 @@ def _portfolios_of_set(set_name: str) -> MonthlyAsset:
         group=GROUP,
         description=(
             f"Sufficient statistics of the month for factor models of stocks with loadings in the set {set_name}: "
-            "X = C'r, W = C'C, r'r and the number of stocks (Kelly, Pruitt and Su 2019)."
+            "X = C'r, W = C'C, r'r and the number of stocks, of those that have enough of the set's characteristics "
+            "(Kelly, Pruitt and Su 2019)."
         ),
         schema=schemas.managed_portfolios,
         reads=lambda settings: {"stock_training_panel": Partitions(source="stock_training_panel")},
         compute=partial(_stock_managed_portfolios, set_name),
+        settings=("stock_models",),
         series=("n",),
         chunk_months=24,
     )
@@ -91,7 +95,10 @@ ASSETS = (
     MonthlyAsset(
         name="stock_training_panel",
         group=GROUP,
-        description="The excess return of the month beside the ranked characteristics of the month before.",
+        description=(
+            "The excess return of the month beside the ranked characteristics of the month before, and the share of "
+            "each set's characteristics that the stock has."
+        ),
         schema=schemas.stock_training_panel,
         reads=lambda settings: {
             "firm_characteristics": Partitions(source="firm_characteristics", lag=1),

@@ -89,6 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
     home.prepare_dagster()
     run_everything(home, arguments.first, last, arguments.rebuild_from, console)
     console.print(f"\nThe report: [bold]{home.reports / 'index.html'}[/]", highlight=False, soft_wrap=True)
+    console.print(f"            [bold]{home.reports / 'firms.html'}[/]", highlight=False, soft_wrap=True)
     elsewhere = "" if home.folder.name == "data" else f" PIPELINE_HOME={os.environ['PIPELINE_HOME']}"
     console.print(f"The UI:     [bold]make ui{elsewhere}[/], then http://127.0.0.1:3000", highlight=False)
 

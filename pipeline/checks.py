@@ -12,8 +12,9 @@ import dagster as dg
 import polars as pl
 
 from assets.building import MonthlyAsset, Workshop, chunks
-from assets.contract import broken_rules, holds
+from assets.contract import broken_rules
 from pipeline.panel.calendar import shift
+from pipeline.panel.rules import holds
 from pipeline.partitions import months_of
 from resources.content import content_hash, month_digests
 from resources.home import HomeResource

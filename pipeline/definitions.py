@@ -8,7 +8,7 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.extracts import observable_extracts
 from assets.monthly import monthly_asset
-from assets.reports import report_asset
+from assets.reports import report_assets
 from pipeline.checks import monthly_checks
 from pipeline.jobs import monthly_refit, observe_extracts
 from pipeline.schedules import monthly_refit_schedule
@@ -29,13 +29,13 @@ def build_defs(home: Home) -> dg.Definitions:
     """
     workshop = Workshop(MONTHLY_ASSETS, home)
     monthly = [monthly_asset(asset, workshop) for asset in MONTHLY_ASSETS]
-    report = report_asset(workshop)
-    refit, observe = monthly_refit([*monthly, report]), observe_extracts()
+    reports = report_assets(workshop)
+    refit, observe = monthly_refit([*monthly, *reports]), observe_extracts()
     return dg.Definitions(
-        assets=[*observable_extracts(workshop), *monthly, report],
+        assets=[*observable_extracts(workshop), *monthly, *reports],
         asset_checks=list(monthly_checks(workshop)),
         jobs=[refit, observe],
-        schedules=[monthly_refit_schedule(refit, also=[report.key.to_user_string()])],
+        schedules=[monthly_refit_schedule(refit, also=[report.key.to_user_string() for report in reports])],
         sensors=[extracts_changed(observe)],
         resources={"home": HomeResource(folder=str(home.folder))},
         # A chain of short steps: a process each would cost more than the work.

@@ -20,7 +20,7 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.monthly import REBUILD_TAG
 from assets.reads import Partitions
-from assets.reports import REPORT
+from assets.reports import REPORTS
 from pipeline.definitions import build_defs
 from pipeline.panel.calendar import month_range, shift
 from pipeline.partitions import key_of, months_of
@@ -139,7 +139,7 @@ def _quiet(console: Console) -> dg.LoggerDefinition:
 
 
 def run_everything(home: Home, first: date | None, last: date, rebuild_from: date | None, console: Console) -> None:
-    """Materialise what is missing or out of date of every buildable asset, then the report.
+    """Materialise what is missing or out of date of every buildable asset, then the reports.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def run_everything(home: Home, first: date | None, last: date, rebuild_from: dat
     for stretch in stretches:
         console.rule(f"{stretch.first:%Y-%m} to {last:%Y-%m}: {', '.join(stretch.names)}", align="left")
         launcher.range(stretch.names, stretch.first, last)
-    console.rule("the report", align="left")
-    launcher.run((REPORT,), {})
+    console.rule("the reports", align="left")
+    launcher.run(REPORTS, {})
 
 
 class Launcher:

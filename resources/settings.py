@@ -17,6 +17,7 @@ from pipeline.bonds.characteristics import BondCharacteristicsSettings
 from pipeline.equity.daily import DailySettings
 from pipeline.equity.settings import StockReturnsSettings
 from pipeline.equity.timing import FirmCharacteristicsSettings
+from pipeline.equity.training import StockModelsSettings
 from pipeline.macro.bond_market import BondMarketSettings
 from pipeline.macro.fred_md import FredMdSettings
 from pipeline.macro.goyal_welch import GoyalWelchSettings
@@ -44,6 +45,7 @@ class Settings:
     firm_characteristics: FirmCharacteristicsSettings = field(default_factory=FirmCharacteristicsSettings)
     bond_characteristics: BondCharacteristicsSettings = field(default_factory=BondCharacteristicsSettings)
     bond_ipca: IPCASettings = field(default_factory=IPCASettings)
+    stock_models: StockModelsSettings = field(default_factory=StockModelsSettings)
     stock_ipca: IPCASettings = field(default_factory=IPCASettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 

@@ -1,42 +1,82 @@
-"""The panel that stock models are trained on: the characteristics of one month with the return of the next."""
+"""The panel that stock models are trained on: the characteristics of one month with the return of the next.
+
+Where hardly any instrument of a month varies, the factors of a conditional model hardly load on anything and can be of
+any size. So a stock enters the models of a set of characteristics only with enough of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
 
+@dataclass(frozen=True, kw_only=True)
+class StockModelsSettings:
+    """Which stocks enter models.
+
+    Attributes
+    ----------
+    min_present : float
+        Least share of a set's characteristics that a stock must have. Kelly, Pruitt and Su (2019) ask for all of them
+        (1), Gu, Kelly and Xiu (2020) for none (0); missing ones count as the middle of the cross-section.
+    """
+
+    min_present: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_present <= 1.0:
+            raise ValueError(f"min_present is {self.min_present}; it is a share between 0 and 1")
+
+
+def share_present(names: Sequence[str]) -> pl.Expr:
+    """Share of characteristics that a stock has, from their raw columns."""
+    return pl.sum_horizontal(pl.col(name).is_not_null() for name in names).cast(pl.Float64) * (1.0 / len(names))
+
+
 def stock_training_panel(
-    characteristics: pl.DataFrame | pl.LazyFrame, returns: pl.DataFrame, names: Sequence[str], months: Sequence[date]
+    characteristics: pl.DataFrame | pl.LazyFrame,
+    returns: pl.DataFrame,
+    names: Sequence[str],
+    sets: Mapping[str, Sequence[str]],
+    months: Sequence[date],
 ) -> pl.DataFrame:
     """Pair the excess return of each month with the ranked characteristics of the month before.
 
     Parameters
     ----------
     characteristics : pl.DataFrame or pl.LazyFrame
-        ``firm_characteristics``: columns month, permno and the ranked ``<name>_r``; the month before each built one is
-        read, of a lazy frame those columns alone.
+        ``firm_characteristics``: columns month, permno, the raw ``<name>`` and the ranked ``<name>_r``; the month
+        before each built one is read, of a lazy frame those columns alone.
     returns : pl.DataFrame
         ``stock_returns``: columns month, permno, ret_excess (decimal).
     names : sequence of str
         The characteristics.
+    sets : mapping of str to sequence of str
+        Names of the characteristics of each set.
     months : sequence of date
         Months of the returns.
 
     Returns
     -------
     pl.DataFrame
-        Columns month (of the return), permno, ret_excess, ``<name>_r`` of m-1 for every characteristic; sorted by month
-        and permno. A stock without characteristics at m-1, or without an excess return in m, has no row.
+        Columns month (of the return), permno, ret_excess, ``present_<set>``, the share of each set's characteristics
+        that the stock has at m-1, and ``<name>_r`` of m-1 for every characteristic; sorted by month and permno. A stock
+        without characteristics at m-1, or without an excess return in m, has no row.
     """
     wanted = pl.Series("month", sorted(set(months)), dtype=pl.Date)
     earned = returns.filter(pl.col("month").is_in(wanted.implode()) & pl.col("ret_excess").is_not_null())
     later = pl.col("month").dt.offset_by("1mo")
     before = (
         characteristics.lazy()
-        .select(later, "permno", *(f"{name}_r" for name in names))
+        .select(
+            later,
+            "permno",
+            *(share_present(members).alias(f"present_{name}") for name, members in sets.items()),
+            *(f"{name}_r" for name in names),
+        )
         .filter(pl.col("month").is_in(wanted.implode()))
         .collect()
     )

@@ -1,19 +1,20 @@
-"""What a section of the page is made of: figures, tables and words, each knowing which frames it needs.
+"""What a page is made of: sections of figures, tables and words, each knowing which frames it needs.
 
-Belongs here: the kinds of content and how a section is put together from its registry entry. Does not: which sections
-there are (``sections_*``) and the HTML (``page``).
+Belongs here: the kinds of content, and how a page and a section are described. Does not: which pages (``pages``) and
+sections (``sections_*``) there are, and the HTML (``page``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import altair as alt
 from markupsafe import Markup
 
 from pipeline.report.charts import to_svg
+from pipeline.report.data import TRUTH
 from pipeline.report.numbers import Numbers
 
 
@@ -54,7 +55,10 @@ class Pairs:
 
 
 Content = Figure | Table | Words | Pairs
-Build = Callable[[Numbers], Content | Sequence[Content]]
+Build = Callable[[Any], Content | Sequence[Content]]
+"""From the page's :class:`pipeline.report.numbers.Numbers` to content."""
+Card = tuple[str, str, str]
+"""A key figure: its value, what it is, and a word on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +73,14 @@ class Block:
         Frames without which it cannot.
     either : tuple of str
         Frames of which at least one must be there.
+    wants : tuple of str
+        Frames that it shows where they are there, and whose absence is worth saying where they are not.
     """
 
     build: Build
     needs: tuple[str, ...] = ()
     either: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
 
     def lacking(self, numbers: Numbers) -> tuple[str, ...]:
         """Return the frames that are absent and without which the block is not shown."""
@@ -81,6 +88,10 @@ class Block:
         if self.either and not any(numbers.data.has(name) for name in self.either):
             lacking += self.either
         return lacking
+
+    def missed(self, numbers: Numbers) -> tuple[str, ...]:
+        """Return the frames that are absent and without which less of the block is shown."""
+        return tuple(name for name in self.wants if not numbers.data.has(name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +102,63 @@ class Section:
     anchor: str
     intro: str
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of the report.
+
+    Attributes
+    ----------
+    asset : str
+        Name of the asset that writes it.
+    file : str
+        Its file, beside those of the other pages.
+    title, subject : str
+        Heading, and what it is about as the beginning of a sentence.
+    numbers : type
+        Kind of :class:`pipeline.report.numbers.Numbers` that its blocks are given.
+    cards : callable
+        Key figures of its head, from those numbers.
+    sections : tuple of Section
+        In their order.
+    truth : Section
+        Shown before the reference where the market is simulated.
+    reference : Section
+        The last one.
+    assets : tuple of str
+        Assets whose rows it reads.
+    tables : tuple of str
+        Extract tables that it reads.
+    truth_tables : tuple of str
+        Tables of the truth that it reads.
+    figures : tuple of str
+        Assets of which it reads what the manifests say.
+    """
+
+    asset: str
+    file: str
+    title: str
+    subject: str
+    numbers: type[Numbers]
+    cards: Callable[[Any], Iterator[Card]]
+    sections: tuple[Section, ...]
+    truth: Section
+    reference: Section
+    assets: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    truth_tables: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Assets that it depends on."""
+        return tuple(dict.fromkeys((*self.assets, *self.figures)))
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Names under which frames may be given."""
+        return (*self.assets, *self.tables, *(TRUTH + name for name in self.truth_tables))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +181,7 @@ def draw(section: Section, numbers: Numbers) -> Drawn:
         if absent:
             lacking |= dict.fromkeys(absent)
             continue
+        lacking |= dict.fromkeys(block.missed(numbers))
         built = block.build(numbers)
         for content in built if isinstance(built, Sequence) else (built,):
             place = f"{section.anchor}-{len(drawn.contents)}"

@@ -51,6 +51,7 @@ _CONFIG: dict[str, Any] = {
         "orient": "top",
         "title": None,
         "labelColor": _INK,
+        "titleColor": _INK,
         "labelFontSize": 11,
         "symbolType": "stroke",
         "symbolStrokeWidth": 3,

@@ -69,18 +69,20 @@ def gamma_heatmap(gamma: pl.DataFrame) -> alt.TopLevelMixin:
     return charts.sized(alt.layer(cells, text), HALF, charts.row_height(len(names)), "Gamma")
 
 
-def importance_bars(gamma: pl.DataFrame) -> alt.TopLevelMixin:
-    """Draw the importance of each characteristic, in the order of the heatmap."""
-    shown = gamma.unique("name", maintain_order=True).select("name", "importance")
+def importance_bars(
+    gamma: pl.DataFrame, heading: str = "Importance, return a month", *, width: int = HALF, most: int | None = None
+) -> alt.TopLevelMixin:
+    """Draw the importance of each characteristic, or of the ``most`` important, in the order of the heatmap."""
+    shown = gamma.unique("name", maintain_order=True).select("name", "importance").head(most or gamma.height)
     chart = (
         alt.Chart(charts.data(shown))
         .mark_bar(color=BLUE, height=10)
         .encode(
-            x=alt.X("importance:Q", title=None, axis=alt.Axis(format=PERCENT, orient="top", grid=True, tickCount=5)),
+            x=alt.X("importance:Q", title=None, axis=alt.Axis(format=PERCENT, orient="top", grid=True, tickCount=4)),
             y=alt.Y("name:N", title=None, sort=list(shown["name"]), axis=alt.Axis(ticks=False, domain=False)),
         )
     )
-    return charts.sized(chart, HALF, charts.row_height(len(shown)), "Importance, return a month")
+    return charts.sized(chart, width, charts.row_height(len(shown)), heading)
 
 
 def alpha_bars(names: Sequence[str], alpha: Sequence[float]) -> alt.TopLevelMixin:
@@ -112,7 +114,7 @@ def gamma_path(paths: pl.DataFrame, name: str) -> alt.TopLevelMixin:
     )
 
 
-def rolling_r2(monthly: pl.DataFrame) -> alt.TopLevelMixin:
+def rolling_r2(monthly: pl.DataFrame, heading: str, *, width: int = FULL) -> alt.TopLevelMixin:
     """R-squared of the last twelve months; see ``Recursion.monthly_r2``."""
     order = [
         kind for kind in ("in sample", "out of sample", "out of sample, predictive") if kind in set(monthly["kind"])
@@ -125,11 +127,12 @@ def rolling_r2(monthly: pl.DataFrame) -> alt.TopLevelMixin:
         order=order,
         name="kind",
         zero=True,
-        size=(FULL, 260),
+        size=(width, 250),
+        heading=heading,
     )
 
 
-def iterations(rows: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
+def iterations(rows: pl.DataFrame, heading: str, *, width: int = HALF) -> alt.TopLevelMixin:
     """Draw the iterations of each month's estimation, those that did not converge marked."""
     base = alt.Chart(charts.data(rows.select("month", "iterations", "converged"))).encode(x=charts.month_axis())
     y = charts.value_axis("iterations", "iterations", zero=True)
@@ -137,10 +140,10 @@ def iterations(rows: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
         y=y,
         color=alt.condition(alt.datum.converged, alt.value(BLUE), alt.value(VERMILION)),
     )
-    return charts.sized(bars, HALF, 200, heading)
+    return charts.sized(bars, width, 200, heading)
 
 
-def decile_bars(deciles: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
+def decile_bars(deciles: pl.DataFrame, heading: str, *, width: int = HALF) -> alt.TopLevelMixin:
     """Mean realised excess return by decile of the forecast, and the mean forecast as points."""
     base = alt.Chart(charts.data(deciles)).encode(
         x=alt.X("decile:O", title="decile of the forecast", axis=alt.Axis(labelAngle=0))
@@ -148,7 +151,7 @@ def decile_bars(deciles: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
     y = alt.Y("realised:Q", title="excess return a month", axis=alt.Axis(format=PERCENT, tickCount=5))
     bars = base.mark_bar(color=PALE, width={"band": 0.7}).encode(y=y)
     points = base.mark_point(color=VERMILION, filled=True, size=45, opacity=1).encode(y="forecast:Q")
-    return charts.sized(alt.layer(bars, charts.zero_line(), points), HALF, 230, heading)
+    return charts.sized(alt.layer(bars, charts.zero_line(), points), width, 230, heading)
 
 
 def true_factor(factors: pl.DataFrame, factor: str) -> alt.TopLevelMixin:

@@ -22,16 +22,20 @@ def present(shares: pl.DataFrame) -> alt.TopLevelMixin:
     return charts.lines(shares, value="present", title="share of values present", pattern=PERCENT)
 
 
-def missing_heatmap(shares: pl.DataFrame, names: Sequence[str]) -> alt.TopLevelMixin:
+def missing_heatmap(
+    shares: pl.DataFrame, names: Sequence[str], *, width: int = FULL, heading: str | None = None
+) -> alt.TopLevelMixin:
     """Missing share by characteristic and year; see :func:`pipeline.report.statistics.missing_by_year`."""
-    years = shares["year"].n_unique()
-    every = -(-years // 22)
-    labelled = sorted(set(shares["year"]))[::every]
+    years = sorted(set(shares["year"]))
+    every = -(-len(years) // max(width // 40 - (2 if width > HALF else 4), 2))
+    held = shares.filter(pl.col("name").cast(pl.String).is_in(list(names)))
     chart = (
-        alt.Chart(charts.data(shares.with_columns(pl.col("name").cast(pl.String))))
-        .mark_rect(stroke="white", strokeWidth=0.6)
+        alt.Chart(charts.data(held.with_columns(pl.col("name").cast(pl.String))))
+        .mark_rect(stroke="white", strokeWidth=0.6 if width > HALF else 0.3)
         .encode(
-            x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0, values=labelled, ticks=False, domain=False)),
+            x=alt.X(
+                "year:O", title=None, axis=alt.Axis(labelAngle=0, values=years[::every], ticks=False, domain=False)
+            ),
             y=alt.Y("name:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False)),
             color=alt.Color(
                 "missing:Q",
@@ -41,13 +45,13 @@ def missing_heatmap(shares: pl.DataFrame, names: Sequence[str]) -> alt.TopLevelM
                     format=".0%",
                     values=[0, 0.25, 0.5, 0.75, 1],
                     orient="top",
-                    gradientLength=240,
+                    gradientLength=min(240, width // 2),
                     titleFontWeight="normal",
                 ),
             ),
         )
     )
-    return charts.sized(chart, FULL, charts.row_height(len(names), around=80))
+    return charts.sized(chart, width, charts.row_height(len(names), around=100 if heading else 80), heading)
 
 
 def histogram(bars: pl.DataFrame, name: str) -> alt.TopLevelMixin:

@@ -1,37 +1,23 @@
-"""What the report reads: one frozen bundle of frames, any of which may be absent.
+"""What a page reads: one frozen bundle of frames, any of which may be absent.
 
-Belongs here: the fields, their shapes, and how an absent one is recognised. Does not: numbers computed from them
-(``statistics``, ``factor_statistics``) and what is drawn (``charts_*``, ``tables``, ``page``).
+Belongs here: how frames are named and how an absent one is recognised. Does not: which frames a page reads (``pages``),
+numbers computed from them (``*_statistics``) and what is drawn (``charts_*``, ``tables*``, ``page``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import polars as pl
 
-from pipeline.bonds.registry import RANKED, data_dictionary
-
 Panel = pl.DataFrame | pl.LazyFrame
+Figures = Mapping[date, Mapping[str, Any]]
 
-#: Fields that hold one frame each, under the name of the asset it comes from.
-FRAMES: tuple[str, ...] = (
-    "french_factors",
-    "macro_factors",
-    "goyal_welch",
-    "treasury_curve",
-    "vix_innovation",
-    "bond_market_factor",
-    "bond_returns",
-    "bond_characteristics",
-    "bond_training_panel",
-    "bond_managed_portfolios",
-    "bond_ipca",
-    "bond_ipca_intercept",
-    "bond_ipca_forecasts",
-    "bond_ipca_intercept_forecasts",
-)
+#: Beginning of the names of tables that say what is true in a simulated market.
+TRUTH = "truth."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,64 +26,33 @@ class ReportData:
 
     Attributes
     ----------
-    title : str
-        Heading of the page.
+    market : str
+        Which market it is, in words: the end of the page's heading.
+    frames : mapping of str to pl.DataFrame or pl.LazyFrame
+        Assets under their own name, sorted by month and key; extract tables as ``crsp.msi``; what is true in a
+        simulated market as ``truth.gamma``. One that was not built is not there. Of a panel given lazily no more than a
+        few columns are in memory at once.
+    figures : mapping of str to mapping
+        Figures of the partitions of an asset: name -> month -> ``rows`` and what its manifest says of the month.
     sources : mapping of str to str
-        What the panel was made of, in words, by name (an extract table and its file, say).
+        What the page was made of, in words, by name (an extract table and its file, say).
     absent : mapping of str to str
-        Why an asset is not there, by asset: the sentence that its part of the page ends with.
+        Why a frame is not there, by name: the sentence that its part of the page ends with.
     settings : mapping of str to mapping
         Settings by section, each a mapping of field to value.
-    instruments : tuple of str
-        Rows of Gamma without the constant, which comes last; the ranked columns of the training panel.
-    dictionary : pl.DataFrame
-        ``name, definition, unit, inputs, timing, window, source`` of every characteristic, in the order of display.
-    french_factors, macro_factors, goyal_welch, treasury_curve, vix_innovation, bond_market_factor : pl.DataFrame
-        The macro assets, one row a month; None where not built, as for every frame below.
-    bond_returns, bond_characteristics, bond_training_panel : pl.DataFrame or pl.LazyFrame
-        The panels by month and isin. Given lazily, no more than a few of their columns are in memory at once.
-    bond_managed_portfolios : pl.DataFrame
-        Sufficient statistics by month: from them come the factors of all months under the newest Gamma.
-    bond_ipca, bond_ipca_intercept : pl.DataFrame
-        The recursions, one row a month.
-    bond_ipca_forecasts, bond_ipca_intercept_forecasts : pl.DataFrame or pl.LazyFrame
-        Forecasts by month, model and asset.
-    truth : mapping of str to pl.DataFrame
-        What is true in the simulated market: ``gamma``, ``factors`` and, if there, ``total_r2`` and ``summary``, as
-        :func:`pipeline.simulation.truth.truth_tables` writes them; None on real data.
     """
 
-    title: str
+    market: str
+    frames: Mapping[str, Panel] = field(default_factory=dict)
+    figures: Mapping[str, Figures] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    instruments: tuple[str, ...] = RANKED
-    dictionary: pl.DataFrame = field(default_factory=data_dictionary)
-    french_factors: pl.DataFrame | None = None
-    macro_factors: pl.DataFrame | None = None
-    goyal_welch: pl.DataFrame | None = None
-    treasury_curve: pl.DataFrame | None = None
-    vix_innovation: pl.DataFrame | None = None
-    bond_market_factor: pl.DataFrame | None = None
-    bond_returns: Panel | None = None
-    bond_characteristics: Panel | None = None
-    bond_training_panel: Panel | None = None
-    bond_managed_portfolios: pl.DataFrame | None = None
-    bond_ipca: pl.DataFrame | None = None
-    bond_ipca_intercept: pl.DataFrame | None = None
-    bond_ipca_forecasts: Panel | None = None
-    bond_ipca_intercept_forecasts: Panel | None = None
-    truth: Mapping[str, pl.DataFrame] | None = None
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.absent) - set(FRAMES))
-        if unknown:
-            raise ValueError(f"absent names {', '.join(unknown)}; the frames of the report are {', '.join(FRAMES)}")
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Characteristics in the order of the dictionary."""
-        return tuple(self.dictionary["name"])
+    def simulated(self) -> bool:
+        """Whether anything is known to be true."""
+        return any(name.startswith(TRUTH) for name in self.frames)
 
     def panel(self, name: str) -> pl.LazyFrame:
         """Return a frame lazily, whatever it was given as.
@@ -107,10 +62,9 @@ class ReportData:
         LookupError
             If it is absent.
         """
-        frame = getattr(self, name)
-        if frame is None:
+        if name not in self.frames:
             raise LookupError(f"the report was given no {name}; check has({name!r}) first")
-        return frame.lazy()
+        return self.frames[name].lazy()
 
     def frame(self, name: str) -> pl.DataFrame:
         """Return a monthly series sorted by month, read into memory.
@@ -122,9 +76,21 @@ class ReportData:
         """
         return self.panel(name).collect().sort("month")
 
-    def has(self, name: str) -> bool:
-        """Whether a frame was given and holds a row; ``truth`` counts when it holds Gamma and the factors."""
-        if name == "truth":
-            return self.truth is not None and {"gamma", "factors"} <= set(self.truth)
-        frame = getattr(self, name)
-        return frame is not None and frame.lazy().head(1).collect().height > 0
+    def table(self, name: str) -> pl.DataFrame:
+        """Return a whole table, in its own order.
+
+        Raises
+        ------
+        LookupError
+            If it is absent.
+        """
+        return self.panel(name).collect()
+
+    def has(self, *names: str) -> bool:
+        """Whether each of the names is a frame with a row or an asset with figures of a month."""
+        return all(self._holds(name) for name in names)
+
+    def _holds(self, name: str) -> bool:
+        if name in self.frames:
+            return self.frames[name].lazy().head(1).collect().height > 0
+        return bool(self.figures.get(name))

@@ -261,7 +261,9 @@ def r2_table(models: Mapping[str, Recursion]) -> pl.DataFrame:
     )
 
 
-def forecast_deciles(forecasts: pl.LazyFrame, returns: pl.LazyFrame, groups: int = 10) -> pl.DataFrame:
+def forecast_deciles(
+    forecasts: pl.LazyFrame, returns: pl.LazyFrame, groups: int = 10, key: str = "isin"
+) -> pl.DataFrame:
     """Average realised and forecast returns by decile of the forecast.
 
     Parameters
@@ -269,20 +271,22 @@ def forecast_deciles(forecasts: pl.LazyFrame, returns: pl.LazyFrame, groups: int
     forecasts : pl.LazyFrame
         ``target_month, asset_id, forecast``.
     returns : pl.LazyFrame
-        ``month, isin, ret_excess``.
+        ``month, ret_excess`` and the identifier.
     groups : int, optional
         Equal groups of each month's cross-section, lowest forecast first.
+    key : str, optional
+        The identifier, ``isin`` or ``permno``; forecasts have it as text.
 
     Returns
     -------
     pl.DataFrame
         decile (1 ..), realised, forecast (mean over months of the groups' means, decimals a month), months. Months with
-        fewer bonds than groups are left out.
+        fewer assets than groups are left out.
     """
     rank = (pl.col("forecast").rank("ordinal") - 1).over("target_month")
     size = pl.len().over("target_month")
     joined = forecasts.select("target_month", "asset_id", "forecast").join(
-        returns.select(target_month="month", asset_id="isin", realised="ret_excess").drop_nulls(),
+        returns.select(target_month="month", asset_id=pl.col(key).cast(pl.String), realised="ret_excess").drop_nulls(),
         on=["target_month", "asset_id"],
         maintain_order="left",
     )

@@ -1,46 +1,69 @@
-"""What several parts of the page need, computed once: the bundle of frames with its derived numbers.
+"""What several parts of a page need, computed once: the bundle of frames with its derived numbers.
 
-Belongs here: memory of results. Does not: how they are computed (``statistics``, ``factor_statistics``).
+Belongs here: what every page has, and memory of results; each page has its own kind (``numbers_bonds``,
+``numbers_firms``). Does not: how results are computed (``*_statistics``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import TypeVar
+from typing import ClassVar
 
 import polars as pl
 
-from pipeline.report import factor_statistics, statistics
-from pipeline.report.data import FRAMES, ReportData
-from pipeline.report.factor_statistics import Recursion, TruthComparison
+from pipeline.report.data import ReportData
+from pipeline.report.factor_statistics import Recursion
 
-#: Models by the frame of their recursion, in words.
-MODELS: dict[str, str] = {"bond_ipca": "IPCA", "bond_ipca_intercept": "IPCA with intercept"}
 
-Result = TypeVar("Result")
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A recursively estimated model as a page reads it; its frame has its name.
+
+    Attributes
+    ----------
+    words : str
+        What it is called.
+    portfolios, forecasts, returns : str
+        Frames with its sufficient statistics, its forecasts, and the returns they are of.
+    key : str
+        Identifier of an asset of the cross-section.
+    instruments : tuple of str
+        Ranked columns in the order of the rows of Gamma, without the constant, which comes last.
+    """
+
+    words: str
+    portfolios: str
+    forecasts: str
+    returns: str
+    key: str
+    instruments: tuple[str, ...]
 
 
 class Numbers:
-    """Frames of a report and the numbers derived from them.
+    """Frames of a page and the numbers derived from them.
 
     Parameters
     ----------
     data : ReportData
-        What the lake holds. A property raises LookupError where its frame is absent.
+        What there is. A property raises LookupError where its frame is absent.
     """
+
+    #: Models of the page by the frame of their recursion.
+    models: ClassVar[Mapping[str, Model]] = {}
 
     def __init__(self, data: ReportData) -> None:
         self.data = data
 
     @cached_property
     def span(self) -> tuple[date, date] | None:
-        """First and last month of any frame; None when there is none."""
+        """First and last month of any asset; None when there is none."""
         ends = [
             self.data.panel(name).select(first=pl.col("month").min(), last=pl.col("month").max()).collect()
-            for name in FRAMES
-            if self.data.has(name)
+            for name in self.data.frames
+            if "." not in name and self.data.has(name)
         ]
         if not ends:
             return None
@@ -48,70 +71,23 @@ class Numbers:
         return both["first"].min(), both["last"].max()  # type: ignore[return-value]
 
     @cached_property
-    def returns(self) -> dict[str, object]:
-        """Months, bonds and bond-months of the returns: first, last, months, bonds, bond_months."""
-        month = pl.col("month")
-        return (
-            self.data.panel("bond_returns")
-            .select(
-                first=month.min(),
-                last=month.max(),
-                months=month.n_unique(),
-                bonds=pl.col("isin").n_unique(),
-                bond_months=pl.len(),
-            )
-            .collect()
-            .row(0, named=True)
-        )
-
-    @cached_property
-    def missing(self) -> pl.DataFrame:
-        """Missing counts by month and characteristic."""
-        return statistics.missing_shares(self.data.panel("bond_characteristics"), self.data.names)
-
-    @cached_property
-    def distributions(self) -> statistics.Distributions:
-        """Distributions of all characteristics."""
-        return statistics.distributions(self.data.panel("bond_characteristics"), self.data.names)
-
-    @cached_property
-    def monthly_correlations(self) -> pl.DataFrame:
-        """Rank correlations with the next return by month and characteristic."""
-        return statistics.monthly_rank_correlations(self.data.panel("bond_training_panel"), self.data.instruments)
-
-    @cached_property
-    def correlations(self) -> pl.DataFrame:
-        """Average rank correlations with Newey-West errors."""
-        return statistics.average_correlations(self.monthly_correlations)
-
-    @cached_property
     def recursions(self) -> dict[str, Recursion]:
         """Recursions with at least one estimate, by frame."""
-        portfolios = self._optional("bond_managed_portfolios", self.data.frame)
+        held = {name: model for name, model in self.models.items() if self.data.has(name)}
+        portfolios = {
+            name: self.data.frame(name) for name in {model.portfolios for model in held.values()} if self.data.has(name)
+        }
         read = {
-            name: Recursion.from_frames(self.data.frame(name), portfolios, self.data.instruments)
-            for name in MODELS
-            if self.data.has(name)
+            name: Recursion.from_frames(self.data.frame(name), portfolios.get(model.portfolios), model.instruments)
+            for name, model in held.items()
         }
         return {name: recursion for name, recursion in read.items() if recursion is not None}
 
-    @cached_property
-    def gamma(self) -> pl.DataFrame:
-        """Newest loadings of the model without intercept, by importance."""
-        return factor_statistics.loadings(self.recursions["bond_ipca"])
-
-    @cached_property
-    def truth(self) -> TruthComparison | None:
-        """Estimates beside the truth; None without a truth or an estimate."""
-        if not self.data.has("truth") or "bond_ipca" not in self.recursions or self.data.truth is None:
-            return None
-        return factor_statistics.compare_with_truth(
-            self.recursions["bond_ipca"], self.data.truth["gamma"], self.data.truth["factors"]
-        )
-
-    def _optional(self, name: str, read: Callable[[str], Result]) -> Result | None:
-        return read(name) if self.data.has(name) else None
+    @property
+    def words(self) -> dict[str, str]:
+        """Models in words."""
+        return {name: model.words for name, model in self.models.items()}
 
     def panel_or_none(self, name: str) -> pl.LazyFrame | None:
         """Return a panel lazily, None where it is absent."""
-        return self._optional(name, self.data.panel)
+        return self.data.panel(name) if self.data.has(name) else None

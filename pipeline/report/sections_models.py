@@ -1,52 +1,26 @@
-"""Sections about the factor models: R-squared, factors, Gamma, forecasts, truth; and the glossary at the end."""
+"""Sections about the factor models of bonds: factors, Gamma, truth; and the glossary at the end of their page."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
+from pipeline.bonds.registry import data_dictionary
 from pipeline.report import charts_models, factor_statistics, tables
-from pipeline.report.blocks import Block, Content, Figure, Pairs, Section, Table, Words
+from pipeline.report.blocks import Block, Content, Figure, Section, Table
 from pipeline.report.factor_statistics import ROLLING_MONTHS
-from pipeline.report.numbers import MODELS, Numbers
+from pipeline.report.numbers_bonds import INTERCEPT, PLAIN, TRUE_FACTORS, BondNumbers
+from pipeline.report.sections_shared import WARMING_UP, deciles, fit, settings, sources
 
 #: Rows of Gamma followed through time.
 _FOLLOWED = 6
-#: Entries of a setting that are shown one by one.
-_LISTED = 8
-_PLAIN, _INTERCEPT = "bond_ipca", "bond_ipca_intercept"
-_WARMING_UP = Words(text="The model is still warming up: no month has the history that its first estimation needs.")
 
 
-def _r_squared(numbers: Numbers) -> Sequence[Content]:
-    recursions = numbers.recursions
-    if not recursions:
-        return [_WARMING_UP]
-    contents: list[Content] = [
-        Table(
-            html=tables.r_squared(factor_statistics.r2_table(recursions), MODELS),
-            caption="R² against zero. Total: explained by the factors realised in the month; predictive: by the "
-            "factors' means. Out of sample, each month is explained with the Gamma and means of the month before.",
-        )
-    ]
-    if _PLAIN in recursions:
-        contents.append(
-            Figure(
-                charts=[charts_models.rolling_r2(recursions[_PLAIN].monthly_r2)],
-                caption=f"R² of the last {ROLLING_MONTHS} months, model without intercept.",
-            )
-        )
-    charts = [charts_models.iterations(each.rows, MODELS[name]) for name, each in recursions.items()]
-    caption = "Iterations of each month's estimation, started from last month's; orange bars did not converge."
-    return [*contents, Figure(charts=charts, columns=2, caption=caption)]
-
-
-def _factors(numbers: Numbers) -> Sequence[Content]:
-    if _PLAIN not in numbers.recursions:
-        return [_WARMING_UP]
-    recursion = numbers.recursions[_PLAIN]
+def _factors(numbers: BondNumbers) -> Sequence[Content]:
+    if PLAIN not in numbers.recursions:
+        return [WARMING_UP]
+    recursion = numbers.recursions[PLAIN]
     basis = "under the newest Gamma" if recursion.statistics is not None else "each under its own month's Gamma"
     columns = recursion.factors.columns[1:]
     return [
@@ -63,10 +37,10 @@ def _factors(numbers: Numbers) -> Sequence[Content]:
     ]
 
 
-def _gamma(numbers: Numbers) -> Sequence[Content]:
-    if _PLAIN not in numbers.recursions:
-        return [_WARMING_UP]
-    recursion = numbers.recursions[_PLAIN]
+def _gamma(numbers: BondNumbers) -> Sequence[Content]:
+    if PLAIN not in numbers.recursions:
+        return [WARMING_UP]
+    recursion = numbers.recursions[PLAIN]
     followed = list(dict.fromkeys(numbers.gamma["name"]))[:_FOLLOWED]
     paths = factor_statistics.gamma_paths(recursion, followed)
     return [
@@ -85,10 +59,10 @@ def _gamma(numbers: Numbers) -> Sequence[Content]:
     ]
 
 
-def _alpha(numbers: Numbers) -> Content:
-    recursion = numbers.recursions.get(_INTERCEPT)
+def _alpha(numbers: BondNumbers) -> Content:
+    recursion = numbers.recursions.get(INTERCEPT)
     if recursion is None or recursion.gamma_alpha is None:
-        return _WARMING_UP
+        return WARMING_UP
     return Figure(
         charts=[charts_models.alpha_bars(recursion.names, recursion.gamma_alpha.tolist())],
         caption=f"Intercepts by characteristic in {recursion.newest:%Y-%m}, orthogonal to the loadings: expected "
@@ -96,25 +70,10 @@ def _alpha(numbers: Numbers) -> Content:
     )
 
 
-def _deciles(numbers: Numbers) -> Content:
-    returns = numbers.data.panel("bond_returns")
-    charts = []
-    for name, words in MODELS.items():
-        if numbers.data.has(f"{name}_forecasts"):
-            deciles = factor_statistics.forecast_deciles(numbers.data.panel(f"{name}_forecasts"), returns)
-            charts.append(charts_models.decile_bars(deciles, words) if deciles.height else None)
-    return Figure(
-        charts=charts,
-        columns=2,
-        caption="Bonds sorted each month by the forecast made a month earlier. Bars: mean realised excess return; "
-        "orange points: mean forecast.",
-    )
-
-
-def _truth(numbers: Numbers) -> Sequence[Content]:
+def _truth(numbers: BondNumbers) -> Sequence[Content]:
     truth = numbers.truth
     if truth is None:
-        return [_WARMING_UP]
+        return [WARMING_UP]
     names = list(dict.fromkeys(truth.gamma["factor"]))
     gamma_correlations = truth.gamma.group_by("factor", maintain_order=True).agg(r=pl.corr("true", "estimated"))
     rows = pl.concat(
@@ -150,11 +109,12 @@ def _truth(numbers: Numbers) -> Sequence[Content]:
     return contents
 
 
-def _r_squared_rows(numbers: Numbers) -> pl.DataFrame:
+def _r_squared_rows(numbers: BondNumbers) -> pl.DataFrame:
     """Total R-squared, the true one beside those in and out of sample."""
-    summary = (numbers.data.truth or {}).get("summary")
-    held = {} if summary is None else dict(zip(summary["statistic"], summary["value"], strict=True))
-    newest = numbers.recursions[_PLAIN].rows.row(-1, named=True)
+    held: dict[str, float] = {}
+    if numbers.data.has("truth.summary"):
+        held = dict(numbers.data.table("truth.summary").select("statistic", "value").iter_rows())
+    newest = numbers.recursions[PLAIN].rows.row(-1, named=True)
     return pl.DataFrame(
         {
             "statistic": ["total R², in sample", "total R², out of sample"],
@@ -165,11 +125,11 @@ def _r_squared_rows(numbers: Numbers) -> pl.DataFrame:
     )
 
 
-def _monthly_r2(numbers: Numbers) -> pl.DataFrame:
-    true = (numbers.data.truth or {}).get("total_r2")
-    estimated = numbers.recursions[_PLAIN].in_sample_r2
-    if true is None or estimated is None:
+def _monthly_r2(numbers: BondNumbers) -> pl.DataFrame:
+    estimated = numbers.recursions[PLAIN].in_sample_r2
+    if estimated is None or not numbers.data.has("truth.total_r2"):
         return pl.DataFrame()
+    true = numbers.data.frame("truth.total_r2")
     both = pl.concat(
         [
             true.select("month", pl.lit("true").alias("kind"), r2="total_r2"),
@@ -179,39 +139,14 @@ def _monthly_r2(numbers: Numbers) -> pl.DataFrame:
     return both.with_columns(pl.col("r2").rolling_mean(ROLLING_MONTHS).over("kind")).drop_nulls()
 
 
-def _dictionary(numbers: Numbers) -> Content:
-    dictionary = numbers.data.dictionary
-    sources = ", ".join(dict.fromkeys(dictionary["source"]))
+def _dictionary(numbers: BondNumbers) -> Content:
+    dictionary = data_dictionary()
+    definitions = ", ".join(dict.fromkeys(dictionary["source"]))
     return Table(
         html=tables.dictionary(dictionary.drop("source")),
         caption="Every characteristic of the panel, from the registry that computes it; m is the month of the row. "
-        f"Definitions: {sources}.",
+        f"Definitions: {definitions}.",
     )
-
-
-def _settings(numbers: Numbers) -> Sequence[Content]:
-    return [
-        Pairs(heading=section, pairs=[(name, _plain(value)) for name, value in values.items()])
-        for section, values in numbers.data.settings.items()
-    ]
-
-
-def _plain(value: object) -> str:
-    """Return a setting in words; a long mapping as how often it holds each of its values."""
-    if isinstance(value, Mapping):
-        if len(value) > _LISTED and not any(isinstance(each, Mapping) for each in value.values()):
-            counts = Counter(_plain(each) for each in value.values())
-            return f"{len(value)} entries: " + ", ".join(f"{each} ({times})" for each, times in counts.most_common())
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(each) for each in value)
-    return str(value)
-
-
-def _sources(numbers: Numbers) -> Content | Sequence[Content]:
-    if not numbers.data.sources:
-        return []
-    return Pairs(heading="Sources", pairs=list(numbers.data.sources.items()))
 
 
 SECTIONS = (
@@ -221,26 +156,32 @@ SECTIONS = (
         intro="Instrumented principal components (Kelly, Pruitt and Su 2019): the excess return of a bond is its "
         "ranked characteristics times Gamma times latent factors. The model is estimated anew each month on all months "
         "up to it.",
-        blocks=(Block(build=_r_squared, either=tuple(MODELS)),),
+        blocks=(Block(build=fit, either=tuple(BondNumbers.models)),),
     ),
     Section(
         title="Factors",
         anchor="ipca-factors",
         intro="Each factor is a portfolio of bonds weighted by their characteristics; returns are decimals a month.",
-        blocks=(Block(build=_factors, needs=(_PLAIN,)),),
+        blocks=(Block(build=_factors, needs=(PLAIN,)),),
     ),
     Section(
         title="Gamma",
         anchor="gamma",
         intro="How characteristics map into exposures to the factors.",
-        blocks=(Block(build=_gamma, needs=(_PLAIN,)), Block(build=_alpha, needs=(_INTERCEPT,))),
+        blocks=(Block(build=_gamma, needs=(PLAIN,)), Block(build=_alpha, needs=(INTERCEPT,))),
     ),
     Section(
         title="Forecasts",
         anchor="forecasts",
         intro="The forecast for a month is made at the end of the month before, from that month's Gamma, factor means "
         "and characteristics.",
-        blocks=(Block(build=_deciles, needs=("bond_returns",), either=tuple(f"{name}_forecasts" for name in MODELS)),),
+        blocks=(
+            Block(
+                build=deciles,
+                needs=("bond_returns",),
+                either=tuple(model.forecasts for model in BondNumbers.models.values()),
+            ),
+        ),
     ),
 )
 TRUTH = Section(
@@ -248,11 +189,11 @@ TRUTH = Section(
     anchor="truth",
     intro="The market is simulated, so the true factors and loadings are known. No asset reads them; they are shown "
     "beside the estimates only here.",
-    blocks=(Block(build=_truth, needs=(_PLAIN,)),),
+    blocks=(Block(build=_truth, needs=(PLAIN, *TRUE_FACTORS)),),
 )
 REFERENCE = Section(
     title="Data dictionary and settings",
     anchor="dictionary",
     intro="What each characteristic is, and with which settings this page was made.",
-    blocks=(Block(build=_dictionary), Block(build=_settings), Block(build=_sources)),
+    blocks=(Block(build=_dictionary), Block(build=settings), Block(build=sources)),
 )

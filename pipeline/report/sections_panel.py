@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.bonds.registry import NAMES
 from pipeline.report import charts_panel, statistics, tables
 from pipeline.report.blocks import Block, Content, Figure, Section, Table
-from pipeline.report.numbers import Numbers
+from pipeline.report.numbers_bonds import BondNumbers
 
 _BETAS = {"vix_beta": "VIX beta", "bond_beta": "Bond-market beta"}
 #: Characteristics whose correlations are followed through time, half from either end of the ranking.
 _FOLLOWED = 6
 
 
-def _coverage(numbers: Numbers) -> Content:
+def _coverage(numbers: BondNumbers) -> Content:
     counts = statistics.coverage(numbers.panel_or_none("bond_characteristics"), numbers.panel_or_none("bond_returns"))
     drawn = [charts_panel.coverage(counts)]
     if numbers.data.has("bond_characteristics"):
@@ -26,7 +27,7 @@ def _coverage(numbers: Numbers) -> Content:
     )
 
 
-def _sectors(numbers: Numbers) -> Content:
+def _sectors(numbers: BondNumbers) -> Content:
     return Table(
         html=tables.sectors(statistics.sectors(numbers.data.panel("bond_returns"))),
         caption="Sectors by bond-months. Mean and standard deviation of the monthly excess return, every bond-month "
@@ -34,16 +35,16 @@ def _sectors(numbers: Numbers) -> Content:
     )
 
 
-def _missing(numbers: Numbers) -> Content:
+def _missing(numbers: BondNumbers) -> Content:
     return Figure(
-        charts=[charts_panel.missing_heatmap(statistics.missing_by_year(numbers.missing), numbers.data.names)],
+        charts=[charts_panel.missing_heatmap(statistics.missing_by_year(numbers.missing), NAMES)],
         caption="Share of bond-months of a year without a value. Missing values take the middle rank, 0.",
     )
 
 
-def _histograms(numbers: Numbers) -> Content:
+def _histograms(numbers: BondNumbers) -> Content:
     bars = numbers.distributions.histogram
-    held = [name for name in numbers.data.names if name in set(bars["name"])]
+    held = [name for name in NAMES if name in set(bars["name"])]
     return Figure(
         charts=[charts_panel.histogram(bars.filter(name=name), name) for name in held],
         columns=4,
@@ -52,14 +53,14 @@ def _histograms(numbers: Numbers) -> Content:
     )
 
 
-def _summary(numbers: Numbers) -> Content:
+def _summary(numbers: BondNumbers) -> Content:
     return Table(
         html=tables.summary(numbers.distributions.summary),
         caption="Summary statistics, all months pooled, in the units of the data dictionary.",
     )
 
 
-def _correlations(numbers: Numbers) -> Sequence[Content]:
+def _correlations(numbers: BondNumbers) -> Sequence[Content]:
     averages = numbers.correlations
     followed = averages.sort("t", descending=True)["name"].to_list()
     ends = list(dict.fromkeys([*followed[: _FOLLOWED // 2], *followed[-(_FOLLOWED // 2) :]]))
@@ -78,9 +79,9 @@ def _correlations(numbers: Numbers) -> Sequence[Content]:
     ]
 
 
-def _betas(numbers: Numbers) -> Content:
+def _betas(numbers: BondNumbers) -> Content:
     panel = numbers.data.panel("bond_characteristics")
-    held = [name for name in _BETAS if name in numbers.data.names]
+    held = [name for name in _BETAS if name in NAMES]
     bands = statistics.cross_section_bands(panel, [f"{name}_w" for name in held])
     return Figure(
         charts=[charts_panel.beta_band(bands, name, _BETAS[name]) for name in held],

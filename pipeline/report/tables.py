@@ -16,7 +16,8 @@ from pipeline.report.charts import PALETTE
 _MISSING = "–"
 
 
-def _html(table: GT, font_size: str = "12.5px") -> Markup:
+def html_of(table: GT, font_size: str = "12.5px") -> Markup:
+    """Give a table the look of the report and return it as HTML."""
     styled = (
         table.sub_missing(missing_text=_MISSING)
         .tab_options(
@@ -51,7 +52,7 @@ def summary(frame: pl.DataFrame) -> Markup:
         .cols_label(p50="median", std_w="std", min_w="min", max_w="max")
         .tab_options(data_row_padding_horizontal="3px", column_labels_padding_horizontal="3px")
     )
-    return _html(table, font_size="11.5px")
+    return html_of(table, font_size="11.5px")
 
 
 def sectors(frame: pl.DataFrame) -> Markup:
@@ -62,7 +63,7 @@ def sectors(frame: pl.DataFrame) -> Markup:
         .fmt_percent(["mean", "std"], decimals=2)
         .cols_label(bond_months="bond-months", mean="mean excess return", std="standard deviation")
     )
-    return _html(table)
+    return html_of(table)
 
 
 def correlations(frame: pl.DataFrame) -> Markup:
@@ -75,7 +76,7 @@ def correlations(frame: pl.DataFrame) -> Markup:
         .cols_label(name="characteristic", error="standard error", t="t-statistic")
         .tab_style(style.text(weight="bold"), loc.body(columns="t", rows=pl.col("t").abs() > 1.96))
     )
-    return _html(table)
+    return html_of(table)
 
 
 def factors(frame: pl.DataFrame) -> Markup:
@@ -90,7 +91,7 @@ def factors(frame: pl.DataFrame) -> Markup:
             sharpe="Sharpe ratio a year",
         )
     )  # fmt: skip
-    return _html(table)
+    return html_of(table)
 
 
 def r_squared(frame: pl.DataFrame, words: Mapping[str, str]) -> Markup:
@@ -108,7 +109,7 @@ def r_squared(frame: pl.DataFrame, words: Mapping[str, str]) -> Markup:
             iterations="mean iterations", not_converged="not converged",
         )
     )  # fmt: skip
-    return _html(table)
+    return html_of(table)
 
 
 def truth(correlations: Sequence[float], rows: pl.DataFrame) -> Markup:
@@ -133,7 +134,7 @@ def truth(correlations: Sequence[float], rows: pl.DataFrame) -> Markup:
         .fmt_number(["true", "estimated"], decimals=4)
         .tab_style(style.text(color=PALETTE[0], weight="bold"), loc.body(columns="estimated"))
     )
-    return _html(table)
+    return html_of(table)
 
 
 def dictionary(frame: pl.DataFrame) -> Markup:
@@ -146,4 +147,4 @@ def dictionary(frame: pl.DataFrame) -> Markup:
         )
         .tab_options(table_layout="fixed")
     )
-    return _html(table)
+    return html_of(table)

@@ -106,7 +106,7 @@ def test_a_second_run_of_everything_launches_only_the_report(home, monkeypatch):
     launched.clear()
     said = StringIO()
     run_everything(home, shift(BEFORE, -2), BEFORE, None, Console(file=said))
-    assert launched == [("report",)]
+    assert launched == [("report", "firm_report")]
     assert f"Every partition up to {BEFORE:%Y-%m} is up to date." in said.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Made-up frames with the schemas of the assets: a small market whose returns follow two known factors."""
+"""Made-up frames with the schemas of the assets: bonds whose returns follow two known factors, and stocks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import polars as pl
 import pytest
 
 from pipeline.bonds.registry import NAMES, RANKED
+from pipeline.equity.registry import NAMES as FIRM_NAMES
+from pipeline.equity.registry import ranked
+from pipeline.equity.returns import stock_returns
+from pipeline.equity.training import stock_training_panel
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
 from pipeline.macro.treasury import PAR_BONDS, TREASURY_SERIES
@@ -19,6 +23,7 @@ from pipeline.models.managed_portfolios import SufficientStatistics, managed_por
 from pipeline.panel.calendar import month_range
 from pipeline.panel.cross_section import rank_transform, winsorise
 from pipeline.report.data import ReportData
+from pipeline.report.numbers_firms import FILTERED, SETS
 
 FIRST, LAST = date(2015, 1, 1), date(2019, 12, 1)
 MONTHS = month_range(FIRST, LAST)
@@ -101,7 +106,7 @@ def _macro(generator: np.random.Generator) -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="session")
 def full() -> ReportData:
-    """Return a report with every frame."""
+    """Return a report of bonds with every frame."""
     generator = np.random.default_rng(3)
     characteristics = _characteristics(generator)
     factors = generator.normal(0.004, (0.02, 0.01), (len(MONTHS), 2))
@@ -112,34 +117,168 @@ def full() -> ReportData:
     plain = _recursion(portfolios, characteristics, IPCASettings(n_factors=2, min_months=36))
     intercept = _recursion(portfolios, characteristics, IPCASettings(n_factors=2, min_months=36, intercept=True))
     names = ("factor_1", "factor_2")
+    true_gamma = dict(zip(names, np.array(list(TRUE_GAMMA.values())).T, strict=True))
     return ReportData(
-        title="A report <of tests>",
+        market="a market <of tests>",
         sources={"bonds.index_constituents": "constituents <one>.parquet"},
         settings={"bond_ipca": {"n_factors": 2, "window": {"months": 60, "least": (1, 2)}}},
-        bond_returns=returns,
-        bond_characteristics=characteristics,
-        bond_training_panel=training,
-        bond_managed_portfolios=portfolios,
-        bond_ipca=plain[0],
-        bond_ipca_intercept=intercept[0],
-        bond_ipca_forecasts=plain[1],
-        bond_ipca_intercept_forecasts=intercept[1],
-        truth={
-            "gamma": pl.DataFrame(
-                {
-                    "characteristic": list(TRUE_GAMMA),
-                    **dict(zip(names, np.array(list(TRUE_GAMMA.values())).T, strict=True)),
-                }
-            ),
-            "factors": pl.DataFrame({"month": MONTHS, **dict(zip(names, factors.T, strict=True))}),
-            "summary": pl.DataFrame({"statistic": ["total_r2"], "value": [0.8]}),
-            "total_r2": pl.DataFrame({"month": MONTHS[1:], "total_r2": [0.8] * (len(MONTHS) - 1)}),
+        frames={
+            "bond_returns": returns,
+            "bond_characteristics": characteristics,
+            "bond_training_panel": training,
+            "bond_managed_portfolios": portfolios,
+            "bond_ipca": plain[0],
+            "bond_ipca_intercept": intercept[0],
+            "bond_ipca_forecasts": plain[1],
+            "bond_ipca_intercept_forecasts": intercept[1],
+            "truth.gamma": pl.DataFrame({"characteristic": list(TRUE_GAMMA), **true_gamma}),
+            "truth.factors": pl.DataFrame({"month": MONTHS, **dict(zip(names, factors.T, strict=True))}),
+            "truth.summary": pl.DataFrame({"statistic": ["total_r2"], "value": [0.8]}),
+            "truth.total_r2": pl.DataFrame({"month": MONTHS[1:], "total_r2": [0.8] * (len(MONTHS) - 1)}),
+            **_macro(generator),
         },
-        **_macro(generator),
     )
+
+
+def less(data: ReportData, *names: str, **changes: object) -> ReportData:
+    """Return a report less the frames and figures that are named, with other fields changed."""
+    kept = {
+        field: {name: value for name, value in getattr(data, field).items() if name not in names}
+        for field in ("frames", "figures")
+    }
+    return replace(data, **(kept | changes))
 
 
 @pytest.fixture
 def without(full: ReportData) -> Callable[..., ReportData]:
-    """Return the full report less the frames that are named."""
-    return lambda *names, **changes: replace(full, **dict.fromkeys(names), **changes)
+    """Return the full report of bonds less the frames that are named."""
+    return lambda *names, **changes: less(full, *names, **changes)
+
+
+@pytest.fixture
+def firms_without(firms: ReportData) -> Callable[..., ReportData]:
+    """Return the full report of firms less the frames and figures that are named."""
+    return lambda *names, **changes: less(firms, *names, **changes)
+
+
+FIRM_MONTHS = month_range(date(2016, 5, 1), date(2019, 8, 1))
+STOCKS = 60
+
+
+def _securities(generator: np.random.Generator) -> pl.DataFrame:
+    """Rows of ``crsp_monthly``: stocks come and go, some outside the universe, some delisted."""
+    rows = []
+    for permno in range(10_000, 10_000 + STOCKS):
+        first = int(generator.integers(0, 6))
+        last = int(generator.integers(len(FIRM_MONTHS) - 12, len(FIRM_MONTHS) + 12))
+        me = float(np.exp(generator.normal(6, 1.5)))
+        for place in range(first, min(last, len(FIRM_MONTHS) - 1) + 1):
+            ret = None if generator.random() < 0.03 else float(np.clip(generator.normal(0.01, 0.1), -0.9, 0.9))
+            me *= 1 + (ret or 0.0)
+            gone = place == last
+            dlret = -0.2 if gone and permno % 2 else None
+            exchange = ("N", "Q", "N", "A", "Q")[permno % 5]
+            rows.append(
+                (FIRM_MONTHS[place], permno, ret, me, exchange, gone, dlret, 500 if gone else None, permno % 9 > 0)
+            )
+    frame = pl.DataFrame(
+        rows,
+        schema=["month", "permno", "ret", "me", "exchange", "delisted", "dlret", "dlstcd", "in_universe"],
+        orient="row",
+        infer_schema_length=None,
+        schema_overrides={"dlret": pl.Float64, "dlstcd": pl.Int64},
+    )  # fmt: skip
+    return frame.with_columns(
+        layout=pl.lit("siz"), prc=pl.col("me") * 0.01, retx=pl.col("ret"), me_permco=pl.col("me"), volume=pl.col("me")
+    ).sort("month", "permno")
+
+
+def _firm_characteristics(securities: pl.DataFrame, generator: np.random.Generator) -> pl.DataFrame:
+    """Characteristics of different persistence and coverage; one is an indicator, one is never there."""
+    keys = securities.filter("in_universe").select("month", "permno")
+    shocks = generator.normal(size=(len(FIRM_MONTHS), STOCKS, len(FIRM_NAMES)))
+    slowness = np.linspace(0.0, 0.99, len(FIRM_NAMES))
+    for place in range(1, len(FIRM_MONTHS)):
+        shocks[place] = slowness * shocks[place - 1] + np.sqrt(1 - slowness**2) * shocks[place]
+    month = keys["month"].replace_strict({m: k for k, m in enumerate(FIRM_MONTHS)}, return_dtype=pl.Int64).to_numpy()
+    values = shocks[month, keys["permno"].to_numpy() - 10_000]
+    values[generator.random(values.shape) < np.linspace(0, 0.5, len(FIRM_NAMES))] = np.nan
+    columns = dict(zip(FIRM_NAMES, values.T, strict=True))
+    columns["beme"] = np.exp(columns["beme"])
+    columns["gkx_convind"] = (columns["gkx_convind"] > 0.8).astype(float)
+    columns["gkx_sin"] = np.full(len(values), np.nan)
+    frame = keys.with_columns(pl.Series(name, value).fill_nan(None) for name, value in columns.items())
+    return rank_transform(winsorise(frame, FIRM_NAMES), FIRM_NAMES).sort("month", "permno")
+
+
+def _firm_figures(securities: pl.DataFrame) -> dict[str, dict[date, dict[str, object]]]:
+    figures: dict[str, dict[date, dict[str, object]]] = {name: {} for name in FILTERED}
+    for place, month in enumerate(FIRM_MONTHS):
+        for name in FILTERED:
+            steps = [
+                {"step": f"a step of {name}", "rows_in": 20 + place, "rows_out": 10 + place},
+                {"step": MALICIOUS, "rows_in": 10 + place, "rows_out": 10},
+            ]
+            figures[name][month] = {"rows": 10, "waterfall": steps}
+        figures["stock_returns"][month] |= {
+            "delisted": 3, "delisting_return_reported": 1, "delisting_return_filled": place % 2,
+            "delisting_return_missing": 1,
+        }  # fmt: skip
+    return figures
+
+
+def _firm_models(training: pl.DataFrame, characteristics: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Three models with one factor, estimated in the last months alone."""
+    settings = IPCASettings(n_factors=1, min_months=len(FIRM_MONTHS) - 8, max_iterations=20, starts=1)
+    frames = {}
+    for set_name, names in SETS.items():
+        instruments = ranked(names)
+        portfolios = managed_portfolios(training, instruments, FIRM_MONTHS[1:], key="permno")
+        statistics = SufficientStatistics.from_frame(portfolios, instruments)
+        state, rows, made = None, [], []
+        for month in statistics.months:
+            frame, state = ipca_month(statistics.through(month), state, settings)
+            rows.append(frame)
+            made.append(forecasts(state, characteristics, month, model=f"stock_ipca_{set_name}", key="permno"))
+        frames |= {
+            f"stock_managed_portfolios_{set_name}": portfolios,
+            f"stock_ipca_{set_name}": pl.concat(rows),
+            f"stock_ipca_{set_name}_forecasts": pl.concat(made),
+        }
+    return frames
+
+
+@pytest.fixture(scope="session")
+def firms() -> ReportData:
+    """Return a report of the firm panel with every frame."""
+    generator = np.random.default_rng(5)
+    securities = _securities(generator)
+    characteristics = _firm_characteristics(securities, generator)
+    rates = pl.DataFrame({"month": FIRM_MONTHS, "rf": [0.001] * len(FIRM_MONTHS)})
+    returns = stock_returns(securities, rates, FIRM_MONTHS)
+    training = stock_training_panel(characteristics, returns, FIRM_NAMES, FIRM_MONTHS[1:])
+    true_returns = returns.select(
+        "month", "permno", "ret", "me_start", ret_osap="ret", universe_start=pl.lit(value=True)
+    )
+    planted = true_returns.head(6).select(
+        pl.lit("coded_return").alias("trap"), "permno", "month", pl.lit("ret").alias("column"), value="ret"
+    )
+    return ReportData(
+        market="a market <of tests>",
+        sources={"crsp.msf": "monthly <one>.parquet"},
+        settings={"stock_returns": {"delisting": "shumway30"}},
+        figures=_firm_figures(securities),
+        frames={
+            "crsp_monthly": securities,
+            "stock_returns": returns,
+            "firm_characteristics": characteristics,
+            "firm_links": securities.filter(pl.col("permno") % 4 > 0).select("month", "permno"),
+            "french_factors": pl.DataFrame(
+                {"month": FIRM_MONTHS, **{name: generator.normal(0.01, 0.04, 40) for name in ("mkt", "smb", "hml")}}
+            ),
+            "crsp.msi": pl.DataFrame({"month": FIRM_MONTHS, "vwretd": generator.normal(0.01, 0.04, 40)}),
+            "truth.stock_returns": true_returns,
+            "truth.stock_traps": planted,
+            **_firm_models(training, characteristics),
+        },
+    )

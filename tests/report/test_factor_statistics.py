@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.bonds.registry import RANKED
 from pipeline.models.ipca import IPCA
 from pipeline.models.managed_portfolios import SufficientStatistics, instrument_matrix
 from pipeline.report import factor_statistics
@@ -17,7 +18,7 @@ from pipeline.report.factor_statistics import Recursion
 
 def _recursion(data: ReportData, name: str = "bond_ipca", portfolios: bool = True) -> Recursion:
     managed = data.frame("bond_managed_portfolios") if portfolios else None
-    recursion = Recursion.from_frames(data.frame(name), managed, data.instruments)
+    recursion = Recursion.from_frames(data.frame(name), managed, RANKED)
     assert recursion is not None
     return recursion
 
@@ -30,7 +31,7 @@ def test_factors_and_r2_against_the_panel(full: ReportData, name: str) -> None:
     errors, squares = [], []
     for month, *realised in recursion.factors.iter_rows():
         rows = panel.filter(month=month)
-        matrix, returns = instrument_matrix(rows, full.instruments), rows["ret_excess"].to_numpy()
+        matrix, returns = instrument_matrix(rows, RANKED), rows["ret_excess"].to_numpy()
         left = returns if alpha is None else returns - matrix @ alpha
         slopes = np.linalg.lstsq(matrix @ gamma, left, rcond=None)[0]
         np.testing.assert_allclose(realised, slopes, rtol=1e-7, atol=1e-10)
@@ -58,7 +59,7 @@ def test_out_of_sample_r2_of_a_window_is_the_ratio_of_sums(full: ReportData) -> 
 def test_a_window_that_lacks_a_month_is_left_out(full: ReportData) -> None:
     frame = full.frame("bond_ipca")
     gap = frame["month"][-6]
-    out = Recursion.from_frames(frame.filter(pl.col("month") != gap), None, full.instruments)
+    out = Recursion.from_frames(frame.filter(pl.col("month") != gap), None, RANKED)
     assert out is not None
     assert out.monthly_r2.filter(kind="out of sample")["month"].max() < gap
     assert out.in_sample_r2 is None
@@ -112,19 +113,18 @@ def test_r2_table_holds_the_newest_row(full: ReportData) -> None:
 def test_warming_up_gives_no_recursion(full: ReportData) -> None:
     warming = full.frame("bond_ipca").filter(status="warming_up")
     assert warming.height > 0
-    assert Recursion.from_frames(warming, None, full.instruments) is None
+    assert Recursion.from_frames(warming, None, RANKED) is None
 
 
 def test_other_instruments_are_refused(full: ReportData) -> None:
     with pytest.raises(ValueError, match="not 31 instruments times 2"):
-        Recursion.from_frames(full.frame("bond_ipca"), None, full.instruments[1:])
+        Recursion.from_frames(full.frame("bond_ipca"), None, RANKED[1:])
 
 
 def test_a_truth_about_other_characteristics_is_refused(full: ReportData) -> None:
-    assert full.truth is not None
-    other = full.truth["gamma"].with_columns(pl.col("characteristic").str.replace("spread", "width"))
+    other = full.table("truth.gamma").with_columns(pl.col("characteristic").str.replace("spread", "width"))
     with pytest.raises(ValueError, match="width"):
-        factor_statistics.compare_with_truth(_recursion(full), other, full.truth["factors"])
+        factor_statistics.compare_with_truth(_recursion(full), other, full.table("truth.factors"))
 
 
 def test_forecast_deciles_by_hand() -> None:
@@ -138,9 +138,18 @@ def test_forecast_deciles_by_hand() -> None:
     assert few.is_empty()
 
 
+def test_forecasts_of_stocks_are_told_by_their_number() -> None:
+    month = date(2020, 1, 1)
+    forecasts = pl.LazyFrame({"target_month": [month] * 2, "asset_id": ["10", "11"], "forecast": [2.0, 1.0]})
+    returns = pl.LazyFrame({"month": [month] * 2, "permno": [10, 11], "ret_excess": [0.5, 0.25]})
+    sorted_ = factor_statistics.forecast_deciles(forecasts, returns, groups=2, key="permno")
+    assert sorted_.rows() == [(1, 0.25, 1.0, 1), (2, 0.5, 2.0, 1)]
+
+
 def test_truth_is_recovered(full: ReportData) -> None:
-    assert full.truth is not None
-    truth = factor_statistics.compare_with_truth(_recursion(full), full.truth["gamma"], full.truth["factors"])
+    truth = factor_statistics.compare_with_truth(
+        _recursion(full), full.table("truth.gamma"), full.table("truth.factors")
+    )
     assert truth.correlations.min() > 0.95
     wide = truth.factors.pivot(on="kind", index=["month", "factor"], values="value")
     for _, part in wide.group_by("factor"):
@@ -154,7 +163,7 @@ def test_truth_is_recovered(full: ReportData) -> None:
 def test_rotation_onto_truth_is_exact_without_noise(full: ReportData, n_factors: int) -> None:
     """With returns that are exactly C Gamma f, the rotated estimates are the truth to the last digits."""
     generator = np.random.default_rng(0)
-    statistics = SufficientStatistics.from_frame(full.frame("bond_managed_portfolios"), full.instruments)
+    statistics = SufficientStatistics.from_frame(full.frame("bond_managed_portfolios"), RANKED)
     size, periods = len(statistics.names), len(statistics.months)
     gamma, factors = generator.normal(size=(size, n_factors)), generator.normal(size=(periods, n_factors))
     fitted = factors @ gamma.T
@@ -167,7 +176,7 @@ def test_rotation_onto_truth_is_exact_without_noise(full: ReportData, n_factors:
             "w": statistics.W.reshape(periods, -1).tolist(),
         }
     )
-    result = IPCA(n_factors, tolerance=1e-9).fit(SufficientStatistics.from_frame(exact, full.instruments))
+    result = IPCA(n_factors, tolerance=1e-9).fit(SufficientStatistics.from_frame(exact, RANKED))
     row = (
         full.frame("bond_ipca")
         .tail(1)
@@ -175,7 +184,7 @@ def test_rotation_onto_truth_is_exact_without_noise(full: ReportData, n_factors:
             n_factors=pl.lit(n_factors, dtype=pl.Int64), gamma=pl.lit(pl.Series([result.gamma.ravel().tolist()]))
         )
     )
-    recursion = Recursion.from_frames(row, exact, full.instruments)
+    recursion = Recursion.from_frames(row, exact, RANKED)
     assert recursion is not None
     labels = [f"factor_{k + 1}" for k in range(n_factors)]
     truth = factor_statistics.compare_with_truth(

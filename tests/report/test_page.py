@@ -1,11 +1,10 @@
-"""The page: complete, self-contained, escaped, the same bytes for the same frames, and plain about what is absent."""
+"""The pages: complete, self-contained, escaped, the same bytes for the same frames, and plain about what is absent."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from html.parser import HTMLParser
 
 import altair as alt
@@ -13,9 +12,20 @@ import polars as pl
 import pytest
 
 from pipeline.report import blocks, charts, sections_models
-from pipeline.report.data import FRAMES, ReportData
-from pipeline.report.numbers import Numbers
-from pipeline.report.page import SECTIONS, render
+from pipeline.report.blocks import Page, Section
+from pipeline.report.data import ReportData
+from pipeline.report.numbers_bonds import BondNumbers
+from pipeline.report.numbers_firms import FirmNumbers, row_blocks
+from pipeline.report.page import render
+from pipeline.report.pages import BOND_PAGE, FIRM_PAGE, PAGES
+
+SECTIONS = BOND_PAGE.sections
+FILES = [page.file for page in PAGES]
+#: Frames without which less is shown and nothing is missed.
+_OPTIONAL = {
+    *(model.portfolios for page in PAGES for model in page.numbers.models.values()),
+    *(model.forecasts for page in PAGES for model in page.numbers.models.values()),
+}
 
 
 class _Page(HTMLParser):
@@ -57,46 +67,61 @@ class _Page(HTMLParser):
         self.words.append(data)
 
 
-@pytest.fixture(scope="module")
-def text(full: ReportData) -> str:
-    return render(full)
+@pytest.fixture(scope="module", params=PAGES, ids=FILES)
+def which(request: pytest.FixtureRequest) -> Page:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def page(text: str) -> _Page:
+def text(which: Page, full: ReportData, firms: ReportData) -> str:
+    return render(which, full if which is BOND_PAGE else firms)
+
+
+@pytest.fixture(scope="module")
+def parsed(text: str) -> _Page:
     return _Page(text)
 
 
-def test_every_section_has_contents_and_an_entry(page: _Page) -> None:
-    anchors = [section.anchor for section in (*SECTIONS, sections_models.TRUTH, sections_models.REFERENCE)]
-    assert [link for link in page.links if link.startswith("#")][: len(anchors)] == [f"#{each}" for each in anchors]
-    assert set(anchors) <= set(page.ids)
-    assert page.tags.count("section") == len(anchors)
-    assert page.tags.count("svg") > 60
-    assert page.tags.count("table") == 7
-    assert "lacking" not in page.classes
+def _inner(links: list[str]) -> list[str]:
+    return [link for link in links if link not in FILES and not link.startswith("data:image/png;base64,")]
 
 
-def test_page_is_well_formed_and_asks_for_nothing_outside(page: _Page, text: str) -> None:
-    assert not page.open
-    assert "script" not in page.tags
-    assert "link" not in page.tags
-    assert all(link.startswith("#") for link in page.links)
+def test_every_section_has_contents_and_an_entry(which: Page, parsed: _Page) -> None:
+    anchors = [section.anchor for section in (*which.sections, which.truth, which.reference)]
+    assert _inner(parsed.links)[: len(anchors)] == [f"#{each}" for each in anchors]
+    assert set(anchors) <= set(parsed.ids)
+    assert parsed.tags.count("section") == len(anchors)
+    assert parsed.tags.count("svg") > {BOND_PAGE.file: 60, FIRM_PAGE.file: 30}[which.file]
+    assert parsed.tags.count("table") == {BOND_PAGE.file: 7, FIRM_PAGE.file: 7}[which.file]
+    assert "lacking" not in parsed.classes
+
+
+def test_pages_lead_to_each_other(which: Page, parsed: _Page, text: str) -> None:
+    assert parsed.links[: len(PAGES)] == FILES
+    assert text.count('aria-current="page"') == 1
+    assert f'<a href="{which.file}" aria-current="page">' in text
+
+
+def test_page_is_well_formed_and_asks_for_nothing_outside(parsed: _Page, text: str) -> None:
+    assert not parsed.open
+    assert "script" not in parsed.tags
+    assert "link" not in parsed.tags
+    assert all(link.startswith("#") for link in _inner(parsed.links))
     assert not re.search(r"@import|url\((?!#)", text)
-    assert len(text) < 5_000_000
+    assert len(text) < 4_000_000
 
 
-def test_ids_are_unique_and_references_resolve(page: _Page, text: str) -> None:
-    assert len(page.ids) == len(set(page.ids))
-    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
-    assert {link[1:] for link in page.links} <= set(page.ids)
+def test_ids_are_unique_and_references_resolve(parsed: _Page, text: str) -> None:
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(parsed.ids)
+    assert {link[1:] for link in _inner(parsed.links)} <= set(parsed.ids)
 
 
-def test_text_of_the_data_is_escaped(page: _Page, text: str) -> None:
+def test_text_of_the_data_is_escaped(which: Page, parsed: _Page, text: str) -> None:
     assert "<script" not in text
-    assert any('<script>alert("sector")</script>' in words for words in page.words)
-    assert "A report <of tests>" in page.words
-    assert html.escape("constituents <one>.parquet") in text
+    assert any('<script>alert("sector")</script>' in words for words in parsed.words)
+    assert f"{which.title}: a market <of tests>" in parsed.words
+    assert html.escape({BOND_PAGE.file: "constituents <one>.parquet"}.get(which.file, "monthly <one>.parquet")) in text
 
 
 def test_malicious_names_are_escaped_in_charts() -> None:
@@ -109,51 +134,90 @@ def test_malicious_names_are_escaped_in_charts() -> None:
     assert "&lt;script" in charts.to_svg(chart, "evil")
 
 
-def test_same_frames_give_the_same_bytes(full: ReportData) -> None:
-    section = SECTIONS[0]
-    first, second = (blocks.draw(section, Numbers(full)) for _ in range(2))
-    assert first == second
+def _section(page: Page, anchor: str) -> Section:
+    (found,) = (section for section in (*page.sections, page.truth, page.reference) if section.anchor == anchor)
+    return found
 
 
-def test_eager_and_lazy_frames_give_the_same_sections(full: ReportData, without: Callable[..., ReportData]) -> None:
-    lazy = without(**{name: getattr(full, name).lazy() for name in FRAMES})
-    for section in (SECTIONS[0], SECTIONS[3]):
-        assert blocks.draw(section, Numbers(lazy)) == blocks.draw(section, Numbers(full))
+def test_same_frames_give_the_same_bytes(full: ReportData, firms: ReportData) -> None:
+    for page, data, anchors in ((BOND_PAGE, full, ["coverage"]), (FIRM_PAGE, firms, ["universe", "clusters"])):
+        for anchor in anchors:
+            first, second = (blocks.draw(_section(page, anchor), page.numbers(data)) for _ in range(2))
+            assert first == second
+            assert first.contents
 
 
-def test_nothing_at_all_still_makes_a_page() -> None:
-    text = render(ReportData(title="Nothing"))
-    page = _Page(text)
-    assert not page.open
+def test_eager_and_lazy_frames_give_the_same_sections(full: ReportData, firms: ReportData) -> None:
+    for page, data, anchors in (
+        (BOND_PAGE, full, ["coverage"]),
+        (FIRM_PAGE, firms, ["universe", "published"]),
+    ):
+        lazy = ReportData(
+            market=data.market,
+            frames={name: frame.lazy() for name, frame in data.frames.items()},
+            figures=data.figures,
+            settings=data.settings,
+        )
+        for anchor in anchors:
+            eager, late = (blocks.draw(_section(page, anchor), page.numbers(each)) for each in (data, lazy))
+            assert eager == late
+
+
+@pytest.mark.parametrize("page", PAGES, ids=FILES)
+def test_nothing_at_all_still_makes_a_page(page: Page) -> None:
+    text = render(page, ReportData(market="Nothing"))
+    parsed = _Page(text)
+    assert not parsed.open
     assert "no asset holds a row yet" in text
-    for name in ("french_factors", "bond_returns", "bond_ipca"):
+    asked = {name for section in page.sections for block in section.blocks for name in (*block.needs, *block.either)}
+    assert asked > set(page.assets) - _OPTIONAL - {"french_factors"}
+    for name in asked:
         assert f"<code>{name}</code>" in text
-    assert "truth" not in page.ids
+    assert "truth" not in parsed.ids
 
 
-@pytest.mark.parametrize("name", FRAMES)
+def test_frames_of_another_page_are_refused(full: ReportData) -> None:
+    with pytest.raises(ValueError, match=r"firms.html does not read bond_characteristics.*crsp_monthly"):
+        render(FIRM_PAGE, full)
+
+
+def _missed(page: Page, data: ReportData) -> set[str]:
+    numbers = page.numbers(data)
+    sections = (*page.sections, page.truth, page.reference)
+    held = [block for section in sections for block in section.blocks]
+    return {name for block in held for name in (*block.lacking(numbers), *block.missed(numbers))}
+
+
+@pytest.mark.parametrize("name", BOND_PAGE.assets)
 def test_an_absent_frame_is_named_where_it_is_missed(without: Callable[..., ReportData], name: str) -> None:
-    reason = "it needs a <file>"
-    data = without(name, absent={name: reason})
-    lacking = {}
-    for section in SECTIONS:
-        for block in section.blocks:
-            lacking |= dict.fromkeys(block.lacking(Numbers(data)))
-    optional = {"bond_managed_portfolios", "bond_ipca_forecasts", "bond_ipca_intercept_forecasts"
-    }  # fmt: skip
-    assert (set(lacking) == {name}) or (name in optional and not lacking)
+    assert _missed(BOND_PAGE, without(name)) == ({name} - _OPTIONAL)
+
+
+@pytest.mark.parametrize("name", [*FIRM_PAGE.reads, *FIRM_PAGE.tables])
+def test_an_absent_frame_of_firms_is_named(firms_without: Callable[..., ReportData], name: str) -> None:
+    assert _missed(FIRM_PAGE, firms_without(name)) == ({name} - _OPTIONAL)
+
+
+@pytest.mark.parametrize("name", ["crsp_monthly", "stock_returns", "firm_characteristics"])
+def test_firms_without_a_frame_are_drawn_all_the_same(firms_without: Callable[..., ReportData], name: str) -> None:
+    data = firms_without(name, absent={name: "it needs a <file>"})
+    numbers = FirmNumbers(data)
+    list(FIRM_PAGE.cards(numbers))
+    said = set()
+    for anchor in ("universe", "filters", "delistings", "clusters", "published", "truth"):
+        said |= set(blocks.draw(_section(FIRM_PAGE, anchor), numbers).lacking)
+    assert said == {(name, "it needs a <file>")}
 
 
 def test_the_reason_stands_in_the_section(without: Callable[..., ReportData]) -> None:
     data = without("goyal_welch", absent={"goyal_welch": "it needs a <file>"})
-    (section,) = (section for section in SECTIONS if section.anchor == "macro")
-    drawn = blocks.draw(section, Numbers(data))
+    drawn = blocks.draw(_section(BOND_PAGE, "macro"), BondNumbers(data))
     assert drawn.lacking == [("goyal_welch", "it needs a <file>")]
     assert len(drawn.contents) == 1
 
 
 def test_frames_without_rows_count_as_absent(without: Callable[..., ReportData], full: ReportData) -> None:
-    data = without(treasury_curve=full.frame("treasury_curve").clear())
+    data = without(frames={**full.frames, "treasury_curve": full.frame("treasury_curve").clear()})
     assert not data.has("treasury_curve")
 
 
@@ -163,26 +227,27 @@ def test_frames_of_nulls_draw(without: Callable[..., ReportData], full: ReportDa
     nulls = full.frame(name).with_columns(pl.lit(None).cast(dtype).alias(column) for column, dtype in (
         full.frame(name).drop("month").schema.items()
     ))  # fmt: skip
-    data = without(**{name: nulls})
+    data = without(frames={**full.frames, name: nulls})
     for section in SECTIONS:
         if any(name in block.needs for block in section.blocks):
-            drawn = blocks.draw(section, Numbers(data))
+            drawn = blocks.draw(section, BondNumbers(data))
             assert drawn.contents or drawn.lacking
 
 
 def test_warming_up_is_said(without: Callable[..., ReportData], full: ReportData) -> None:
     warming = full.frame("bond_ipca").filter(status="warming_up")
-    data = without(bond_ipca=warming, bond_ipca_intercept=warming)
+    data = without(frames={**full.frames, "bond_ipca": warming, "bond_ipca_intercept": warming})
     for section in (*SECTIONS[-4:-1], sections_models.TRUTH):
-        content, _ = blocks.draw(section, Numbers(data)).contents[0]
+        content, _ = blocks.draw(section, BondNumbers(data)).contents[0]
         assert "warming up" in content.text
 
 
-def test_charts_obey_the_grammar(full: ReportData) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=FILES)
+def test_charts_obey_the_grammar(page: Page, full: ReportData, firms: ReportData) -> None:
     """Drawn with Altair's checks on, which the page turns off for speed."""
-    numbers = Numbers(full)
+    numbers = page.numbers(full if page is BOND_PAGE else firms)
     drawn = 0
-    for section in (*SECTIONS, sections_models.TRUTH):
+    for section in (*page.sections, page.truth):
         for block in section.blocks:
             built = block.build(numbers)
             for content in built if isinstance(built, list) else [built]:
@@ -190,16 +255,59 @@ def test_charts_obey_the_grammar(full: ReportData) -> None:
                     assert isinstance(chart, alt.TopLevelMixin)
                     chart.to_dict(validate=True)
                     drawn += 1
-    assert drawn > 25
+    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16}[page.file]
 
 
-def test_frames_are_fields() -> None:
-    assert set(FRAMES) <= {field.name for field in fields(ReportData)}
+def test_a_young_panel_says_so(firms: ReportData, firms_without: Callable[..., ReportData]) -> None:
+    """Before there are enough months for any mean, and with no universe at all."""
+    first = firms.frame("stock_returns")["month"].min()
+    young = {
+        name: frame.lazy().filter(pl.col("month") <= first).collect()
+        for name, frame in firms.frames.items()
+        if name in ("crsp_monthly", "stock_returns", "firm_characteristics", "french_factors", "crsp.msi")
+    }
+    numbers = FirmNumbers(firms_without(frames=young, figures={}))
+    for anchor, words in (
+        ("long-short", "No characteristic has the 24 months"),
+        ("clusters", "No characteristic has the 24 months"),
+        ("delistings", "No stock of the universe has been delisted"),
+        ("published", "no two months in common"),
+    ):
+        content, _ = blocks.draw(_section(FIRM_PAGE, anchor), numbers).contents[0]
+        assert words in content.text
+    outside = {"crsp_monthly": firms.frame("crsp_monthly").with_columns(in_universe=pl.lit(value=False))}
+    assert blocks.draw(_section(FIRM_PAGE, "universe"), FirmNumbers(firms_without(frames=outside, figures={}))).contents
 
 
-def test_absent_must_name_frames() -> None:
-    with pytest.raises(ValueError, match="bond_magic"):
-        ReportData(title="x", absent={"bond_magic": "no"})
+def test_other_delisting_profiles_are_not_held_against_the_wrong_truth(
+    firms_without: Callable[..., ReportData],
+) -> None:
+    numbers = FirmNumbers(firms_without(settings={"stock_returns": {"delisting": "none"}}))
+    drawn = blocks.draw(FIRM_PAGE.truth, numbers)
+    assert "delisting profile none" in drawn.contents[-1][0].text
+
+
+def test_row_blocks_hold_every_name_once_and_are_of_a_size() -> None:
+    groups = {"a": tuple(f"a{k}" for k in range(5)), "b": tuple(f"b{k}" for k in range(94))}
+    found = row_blocks(groups, most=48)
+    assert [heading for heading, _ in found] == ["a", "b, 1 of 2", "b, 2 of 2"]
+    assert [len(names) for _, names in found] == [5, 47, 47]
+    assert [name for _, names in found for name in names] == [*groups["a"], *groups["b"]]
+
+
+def test_pages_have_files_and_assets_of_their_own() -> None:
+    for part in ("file", "asset", "title"):
+        assert len({getattr(page, part) for page in PAGES}) == len(PAGES)
+    for page in PAGES:
+        anchors = [section.anchor for section in (*page.sections, page.truth, page.reference)]
+        assert len(set(anchors)) == len(anchors)
+        named = {
+            name
+            for section in (*page.sections, page.truth, page.reference)
+            for block in section.blocks
+            for name in (*block.needs, *block.either, *block.wants)
+        }
+        assert named <= {*page.frames, *page.reads}
 
 
 def test_settings_are_words(without: Callable[..., ReportData]) -> None:
@@ -207,7 +315,7 @@ def test_settings_are_words(without: Callable[..., ReportData]) -> None:
     data = without(settings={"fred_md": {"lags": lags, "window": (60, 12), "cut": {"lower": 0.01, "upper": 0.99}}})
     shown = [
         content
-        for content, _ in blocks.draw(sections_models.REFERENCE, Numbers(data)).contents
+        for content, _ in blocks.draw(sections_models.REFERENCE, BondNumbers(data)).contents
         if content.kind == "pairs"
     ]
     assert shown[0].heading == "fred_md"

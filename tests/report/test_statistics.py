@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
+from pipeline.bonds.registry import NAMES, RANKED
 from pipeline.report import statistics
 from pipeline.report.data import ReportData
 
@@ -32,21 +33,21 @@ def test_coverage_counts_each_panel() -> None:
 
 
 def test_missing_shares_against_pandas(full: ReportData) -> None:
-    shares = statistics.missing_shares(full.panel("bond_characteristics"), full.names)
-    frame = full.panel("bond_characteristics").collect().to_pandas().set_index(["month", "isin"])[list(full.names)]
+    shares = statistics.missing_shares(full.panel("bond_characteristics"), NAMES)
+    frame = full.panel("bond_characteristics").collect().to_pandas().set_index(["month", "isin"])[list(NAMES)]
     by_year = statistics.missing_by_year(shares).to_pandas().pivot(index="year", columns="name", values="missing")
     years = pd.to_datetime(frame.index.get_level_values("month")).year
     expected = frame.isna().groupby(years).mean()
-    np.testing.assert_allclose(by_year[list(full.names)].to_numpy(), expected.to_numpy(), rtol=1e-12)
+    np.testing.assert_allclose(by_year[list(NAMES)].to_numpy(), expected.to_numpy(), rtol=1e-12)
     present = statistics.present_by_month(shares)["present"].to_numpy()
     by_month = frame.notna().groupby(level="month").mean().mean(axis=1)
     np.testing.assert_allclose(present, by_month.to_numpy(), rtol=1e-12)
 
 
 def test_distributions_against_pandas(full: ReportData) -> None:
-    distributions = statistics.distributions(full.panel("bond_characteristics"), full.names, bins=20)
+    distributions = statistics.distributions(full.panel("bond_characteristics"), NAMES, bins=20)
     frame = full.panel("bond_characteristics").collect().to_pandas()
-    assert distributions.summary["name"].to_list() == list(full.names)
+    assert distributions.summary["name"].to_list() == list(NAMES)
     for row in distributions.summary.iter_rows(named=True):
         raw, kept = frame[row["name"]], frame[f"{row['name']}_w"]
         described = raw.describe(percentiles=[0.01, 0.25, 0.5, 0.75, 0.99])
@@ -87,7 +88,7 @@ def test_newey_west_against_the_formula() -> None:
 
 def test_rank_correlations_against_scipy(full: ReportData) -> None:
     training = full.panel("bond_training_panel")
-    monthly = statistics.monthly_rank_correlations(training, full.instruments)
+    monthly = statistics.monthly_rank_correlations(training, RANKED)
     frame = training.collect().to_pandas()
     for name in ("coupon", "vix_beta"):
         ours = monthly.filter(name=name)["correlation"].to_numpy()
@@ -102,7 +103,7 @@ def test_rank_correlations_against_scipy(full: ReportData) -> None:
 
 
 def test_average_correlations(full: ReportData) -> None:
-    monthly = statistics.monthly_rank_correlations(full.panel("bond_training_panel"), full.instruments)
+    monthly = statistics.monthly_rank_correlations(full.panel("bond_training_panel"), RANKED)
     averages = statistics.average_correlations(monthly)
     row = averages.row(by_predicate=pl.col("name") == "coupon", named=True)
     mean, error = statistics.newey_west_mean(monthly.filter(name="coupon")["correlation"].to_numpy())

@@ -31,6 +31,10 @@ min_months = 40
 [bond_ipca_intercept]
 n_factors = 2
 min_months = 40
+[stock_ipca]
+n_factors = 1
+min_months = 136
+starts = 2
 """
 
 Tables = Mapping[str, pl.DataFrame]
