@@ -1,4 +1,4 @@
-"""The command line: ``python -m pipeline run``, ``ui`` and ``dictionary``; the Makefile calls the first two."""
+"""The command line, ``python -m pipeline run|ui|export|dictionary``; the Makefile calls the first two."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from assets.building import BrokenChain, MissingExtracts
 from assets.contract import InvalidRows
+from assets.exports import NothingToExport, write_exports
 from pipeline.extracts.errors import BadExtract
 from pipeline.panel.calendar import last_closed_month
 from resources.home import Home, OtherExtracts
@@ -27,6 +28,7 @@ EXPECTED = (
     MissingExtracts,
     MissingPartitions,
     MissingState,
+    NothingToExport,
     OtherExtracts,
 )
 
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--size", default="demo", help="size of the market to simulate when there are no extracts")
     ui = commands.add_parser("ui", help="open Dagster on 127.0.0.1")
     ui.add_argument("--port", default="3000")
+    commands.add_parser("export", help="write full.csv and common_factors.csv of the firm panel")
     commands.add_parser("dictionary", help="print the data dictionary as Markdown")
     return parser
 
@@ -102,6 +105,11 @@ def _ui(arguments: argparse.Namespace) -> None:
     os.execv(program, command)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    for file in write_exports(Home.from_environment()):
+        Console().print(str(file), highlight=False, soft_wrap=True)
+
+
 def _dictionary(arguments: argparse.Namespace) -> None:
     from pipeline.dictionary import markdown
     from resources.settings import Settings
@@ -113,7 +121,7 @@ def main() -> None:
     """Parse the command line and do what it says."""
     arguments = _parser().parse_args()
     try:
-        {"run": _run, "ui": _ui, "dictionary": _dictionary}[arguments.command](arguments)
+        {"run": _run, "ui": _ui, "export": _export, "dictionary": _dictionary}[arguments.command](arguments)
     except EXPECTED as error:
         # These say themselves what is wrong and what to do; a traceback would only hide it.
         raise SystemExit(f"{type(error).__name__}: {error}") from None

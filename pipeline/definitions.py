@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
+from assets.exports import export_asset
 from assets.extracts import observable_extracts
 from assets.monthly import monthly_asset
 from assets.reports import report_assets
@@ -32,7 +33,7 @@ def build_defs(home: Home) -> dg.Definitions:
     reports = report_assets(workshop)
     refit, observe = monthly_refit([*monthly, *reports]), observe_extracts()
     return dg.Definitions(
-        assets=[*observable_extracts(workshop), *monthly, *reports],
+        assets=[*observable_extracts(workshop), *monthly, *reports, export_asset(workshop)],
         asset_checks=list(monthly_checks(workshop)),
         jobs=[refit, observe],
         schedules=[monthly_refit_schedule(refit, also=[report.key.to_user_string() for report in reports])],

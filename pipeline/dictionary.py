@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import MonthlyAsset
-from pipeline.bonds.registry import NAMES, data_dictionary
+from pipeline.bonds.registry import NAMES as BOND_NAMES
+from pipeline.bonds.registry import data_dictionary as bond_dictionary
+from pipeline.equity.registry import NAMES as FIRM_NAMES
+from pipeline.equity.registry import data_dictionary as firm_dictionary
 from resources.settings import Settings
 
 _HEAD = """# Data dictionary
@@ -22,7 +25,9 @@ of the month; a partition of month m holds nothing that was not known at its end
 def markdown(settings: Settings) -> str:
     """Lay out all assets and characteristics as Markdown, under the given settings."""
     parts = [_HEAD, "## Assets\n", *(_asset(asset, settings) for asset in MONTHLY_ASSETS)]
-    parts += ["## Bond characteristics\n", _characteristics(settings)]
+    bonds, firms = bond_dictionary(settings.bond_characteristics), firm_dictionary()
+    parts += ["## Bond characteristics\n", _table(bonds.columns, bonds.iter_rows())]
+    parts += ["## Firm characteristics\n", _table(firms.columns, firms.iter_rows())]
     return "\n".join(parts)
 
 
@@ -46,12 +51,7 @@ _SUFFIXES = "; of every characteristic also what the asset holds of `<name>_w` (
 
 
 def _derived(column: str) -> bool:
-    return column[:-2] in NAMES and column[-2:] in {"_w", "_r"}
-
-
-def _characteristics(settings: Settings) -> str:
-    table = data_dictionary(settings.bond_characteristics)
-    return _table(table.columns, table.iter_rows())
+    return column[:-2] in {*BOND_NAMES, *FIRM_NAMES} and column[-2:] in {"_w", "_r"}
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -75,6 +75,11 @@ class Home:
         return self.folder / "reports"
 
     @property
+    def exports(self) -> Path:
+        """Folder of files for other programs."""
+        return self.folder / "exports"
+
+    @property
     def truth(self) -> Path:
         """Folder of the simulated market's true values; absent beside real extracts."""
         return self.folder / "truth"
