@@ -53,7 +53,7 @@ def _layouts(siz: str, ciz: str, lookback: int = 0) -> dict[str, Read]:
 
 def _events(table: str, **options: Any) -> Rows:
     """Read the starts and ends of intervals, all of them up to the month."""
-    return Rows(source=f"crsp.{table}", lookback=None, **options)
+    return Rows(source=f"crsp.{table}", lookback=None, sparse=True, **options)
 
 
 def _crsp_monthly(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -180,8 +180,8 @@ ASSETS = (
         reads=lambda settings: {
             **_layouts("msf", "msf_v2", lookback=1),
             "msenames": _events("msenames", optional=True),
-            "msedelist": Rows(source="crsp.msedelist", optional=True),
-            "stkdelists": Rows(source="crsp.stkdelists", optional=True),
+            "msedelist": Rows(source="crsp.msedelist", optional=True, sparse=True),
+            "stkdelists": Rows(source="crsp.stkdelists", optional=True, sparse=True),
         },
         any_of=(("msf", "msenames", "msedelist"), ("msf_v2",)),
         compute=_crsp_monthly,
@@ -239,7 +239,7 @@ ASSETS = (
             "earliest at which any timing uses them."
         ),
         schema=schemas.compustat_annual,
-        reads=lambda settings: {"funda": Rows(source="comp.funda", lag=ANNUAL_LAG, spine=True)},
+        reads=lambda settings: {"funda": Rows(source="comp.funda", lag=ANNUAL_LAG, spine=True, sparse=True)},
         compute=_compustat_annual,
         figures=_figures_of("funda", annual_figures),
     ),
@@ -248,7 +248,7 @@ ASSETS = (
         group=GROUP,
         description="Quarterly accounts reported in the month; three months after the quarter's end without a date.",
         schema=schemas.compustat_quarterly,
-        reads=lambda settings: {"fundq": Rows(source="comp.fundq", lookback=QUARTERLY_LATEST, spine=True)},
+        reads=lambda settings: {"fundq": Rows(source="comp.fundq", lookback=QUARTERLY_LATEST, spine=True, sparse=True)},
         compute=_compustat_quarterly,
         figures=lambda rows, inputs, month, settings: quarterly_figures(inputs["fundq"], rows, month),
     ),

@@ -42,6 +42,8 @@ class Read:
         The asset can be built without this source.
     spine : bool
         The asset has rows only where this source has.
+    sparse : bool
+        A month without rows is nothing unusual, so that a refit does not wait for it.
     """
 
     source: str
@@ -49,6 +51,7 @@ class Read:
     lag: int = 0
     optional: bool = False
     spine: bool = False
+    sparse: bool = False
 
     def first(self, month: date, origin: date) -> date:
         """First month read for the partition of ``month``, never before the source begins."""

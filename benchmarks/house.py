@@ -92,8 +92,8 @@ def _write(home: Home, tables: Mapping[str, pl.DataFrame]) -> None:
 
 def _stage_and_build(home: Home, last: date, names: Sequence[str] = ()) -> None:
     workshop = Workshop(MONTHLY_ASSETS, home)
+    workshop.refresh(workshop.buildable())
     wanted = workshop.closure(names) if names else workshop.buildable()
-    workshop.refresh(wanted)
     for stretch in plan(workshop, None, last):
         for name in stretch.names:
             if name in wanted:

@@ -55,7 +55,7 @@ def _late_extracts(workshop: Workshop, name: str, month: date) -> list[str]:
     reasons = []
     for read in workshop.reads(name).values():
         wanted = shift(month, -read.lag)
-        if isinstance(read, Rows) and read.source in on_disk:
+        if isinstance(read, Rows) and not read.sparse and read.source in on_disk:
             newest = store.last_month(read.source)
             ended = read.optional and newest < shift(wanted, -1)
             if newest < wanted and not ended:

@@ -152,3 +152,24 @@ def test_jobs_resolve(definitions, name):
 def test_good_friday_is_no_trading_day():
     assert last_trading_day(date(2024, 3, 1)) == date(2024, 3, 28)
     assert last_trading_day(date(2026, 10, 1)) == date(2026, 10, 30)
+
+
+def test_a_month_without_events_is_not_waited_for(macro_tables, tmp_path):
+    """Links, names and delistings have months in which nothing happens."""
+    links = pl.DataFrame(
+        {
+            "gvkey": ["001001"],
+            "lpermno": [10001],
+            "linkdt": [date(2015, 3, 2)],
+            "linkenddt": pl.Series([None], dtype=pl.Date),
+            "linktype": ["LC"],
+            "linkprim": ["P"],
+            "lpermco": [20001],
+        }
+    )
+    tables = {"prices/VIX": macro_tables["prices/VIX"], "crsp.ccmxpf_lnkhist": links}
+    workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("links", tables))
+    workshop.refresh(workshop.buildable())
+    assert "firm_links" in workshop.buildable()
+    assert why_not_yet(workshop, END) == []
+    assert why_not_yet(workshop, shift(END, 1)) == ["prices.VIX ends in 2026-10, before 2026-11"]
