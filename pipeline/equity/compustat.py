@@ -128,8 +128,10 @@ def compustat_quarterly(fundq: pl.DataFrame, months: Sequence[date]) -> pl.DataF
 
         One row a firm and datadate over all months: a firm that changes its fiscal year has rows under the old and the
         new one, of which the first to become available counts; in the same month the one with a report date, then the
-        one with more items, then the one with the later fiscal year-end month. A quarter that became available more
-        than :data:`QUARTERLY_LATEST` months after its end is left out.
+        one with more items, then the one with the later quarter of its fiscal year: a change cuts the year short, so
+        that this is the row of the fiscal year that came to be, and not of the one that was given up; then the one with
+        the later fiscal year-end month. A quarter that became available more than :data:`QUARTERLY_LATEST` months after
+        its end is left out.
 
     Raises
     ------
@@ -159,8 +161,8 @@ def _first_of_quarter(fundq: pl.DataFrame, months: Sequence[date]) -> pl.DataFra
     kept = kept.with_columns(rdq=pl.when(pl.col("rdq") >= pl.col("datadate")).then(pl.col("rdq")))
     filled = pl.sum_horizontal(item.is_not_null() for item in _items(kept, _QUARTERLY_KEYS))
     ordered = kept.sort(
-        "gvkey", "datadate", "month", pl.col("rdq").is_null(), filled, "fyr",
-        descending=[False, False, False, False, True, True],
+        "gvkey", "datadate", "month", pl.col("rdq").is_null(), filled, pl.col("fqtr").fill_null(0), "fyr",
+        descending=[False, False, False, False, True, True, True],
     )  # fmt: skip
     first = ordered.unique(["gvkey", "datadate"], keep="first", maintain_order=True)
     return first.filter(pl.col("month").is_in(pl.Series(sorted(set(months)), dtype=pl.Date).implode()))

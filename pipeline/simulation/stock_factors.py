@@ -218,7 +218,9 @@ def _sorted_portfolios(trading: Trading, months: StockMonths, accounts: Accounts
         return last_fiscal_year(values, accounts.year_ends, clock)[:, firm]
 
     nyse = trading.names.at_month_end["exchcd"] == NYSE
-    eligible = months.universe & (accounts.linked == firm)
+    # Who leaves on the last day of June can't be held in July.
+    listed = (clock.month_of_session[listings.delisted] > np.arange(clock.n)[:, None]) | listings.active
+    eligible = months.universe & listed & (accounts.linked == firm)
     book = annual(firms.book_equity)
     total = firms.debt + firms.book_equity
     # In the first year nothing has grown yet; the growth to come keeps the first sort from being one of ties.

@@ -15,10 +15,17 @@ from tests.equity.slow_market import annual_history, random_market
 
 # The last and the first month of an accounting year under ff_june, and one between.
 MONTHS = [date(2012, 5, 1), date(2013, 6, 1), date(2015, 10, 1)]
-CASES = [(seed, profile) for seed in (1, 2) for profile in PROFILES]
+# One worker runs the slow implementation of a case.
+CASES = [
+    pytest.param(
+        (seed, profile), id=f"{profile}-{seed}", marks=pytest.mark.xdist_group(f"slow market {profile} {seed}")
+    )
+    for seed in (1, 2)
+    for profile in PROFILES
+]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[1]}-{case[0]}")
+@pytest.fixture(scope="module", params=CASES)
 def both(request):
     seed, profile = request.param
     market = random_market(seed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from filelock import FileLock
 from promise import END, Factory, Tables, build
 
 from pipeline.simulation.market import simulate
@@ -22,8 +25,14 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
 
 
 @pytest.fixture(scope="session")
-def baseline(market: Tables, factory: Factory) -> Home:
-    """Every asset, every month, in one range."""
-    home = factory.home("baseline", market)
-    build(home, END)
-    return home
+def baseline(market: Tables, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Every asset, every month, in one range. Processes that share a test run share it, too; nothing may be changed."""
+    own = tmp_path_factory.getbasetemp()
+    # Of several processes each has a folder of its own below that of the run.
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    built = folder / "baseline-is-built"
+    with FileLock(folder / "baseline.lock"):
+        if not built.exists():
+            build(Factory(folder).home("baseline", market), END)
+            built.touch()
+    return Home(folder / "baseline")

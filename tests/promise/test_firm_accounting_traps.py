@@ -16,6 +16,8 @@ from promise import END, Tables
 from pipeline.simulation.market import simulate
 from resources.home import Home
 
+pytestmark = pytest.mark.xdist_group("firm traps")
+
 KEYS = ["gvkey", "datadate"]
 CODES = ["indfmt", "datafmt", "popsrc", "consol"]
 STANDARD = {"indfmt": "INDL", "datafmt": "STD", "popsrc": "D", "consol": "C"}

@@ -15,6 +15,9 @@ from pipeline.panel.calendar import shift
 from tests.equity.slow_daily import slow_daily
 from tests.equity.slow_firm import slow_firm_characteristics
 
+# One worker runs the slow implementations.
+pytestmark = pytest.mark.xdist_group("firm characteristics")
+
 # The last month of an accounting year, the second of one, and the market's end.
 MONTHS = [date(2022, 5, 1), date(2024, 7, 1), END]
 DAILY_MONTH = date(2025, 6, 1)
@@ -55,7 +58,9 @@ def test_agrees_with_the_slow_implementation(both, name, suffix):
 
 
 def _with_timestamps(frame: pl.DataFrame) -> pd.DataFrame:
-    return frame.to_pandas().astype({name: "datetime64[ns]" for name, dtype in frame.schema.items() if dtype == pl.Date})
+    return frame.to_pandas().astype(
+        {name: "datetime64[ns]" for name, dtype in frame.schema.items() if dtype == pl.Date}
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
-"""A restated row or an appended month recomputes exactly the partitions that depend on it.
+"""A restated row, a changed setting or an appended month recomputes exactly the partitions that depend on it.
 
-What has to be built is counted by hand from the windows of the design; the models estimate from the fortieth month of
-the training panel on, which begins in December 2019.
+What has to be built is counted by hand from the windows of the design; the bond models estimate from the fortieth month
+of the training panel on, which begins in December 2019, the stock models from March 2026 on. Where a test names assets
+or a last month, it builds those, what is upstream of them and the months up to that one; the others tell of everything.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,16 +15,23 @@ from datetime import date
 
 import polars as pl
 import pytest
-from promise import END, INDEX, build, contents, later, with_late_returns
+from promise import END, INDEX, SETTINGS, build, contents
 
 from assets.all import MONTHLY_ASSETS
+from assets.building import Workshop
 from pipeline.panel.calendar import month_range, shift
+from pipeline.simulation.history import history
+from resources.home import Home
 
 # Late enough that every characteristic is there, early enough that a window of 66 months ends before the market does.
 MONTH = date(2020, 12, 1)
 FIRST_SNAPSHOT = date(2019, 11, 1)
 FIRST_ESTIMATE = date(2023, 3, 1)
+FIRST_STOCK_ESTIMATE = date(2026, 3, 1)
 MODELS = ("bond_ipca", "bond_ipca_intercept")
+STOCK_SETS = ("dg41", "kps36", "gkx94")
+# A firm whose fiscal years end in December, and its stock: in the universe, with a return, in every month from 2016 on.
+FIRM, STOCK = "001010", 10010
 
 
 def _months(first: date, last: date) -> set[date]:
@@ -40,6 +49,7 @@ def _in(column: str, month: date) -> pl.Expr:
 def _restated(tables, table: str, row: pl.Expr, column: str, value: pl.Expr):
     frame = tables[table]
     assert frame.filter(row).height == 1
+    assert not frame.filter(row).select(value.alias(column)).equals(frame.filter(row).select(column))
     return {**tables, table: frame.with_columns(pl.when(row).then(value).otherwise(column).alias(column))}
 
 
@@ -47,6 +57,7 @@ def _restated(tables, table: str, row: pl.Expr, column: str, value: pl.Expr):
 class Restatement:
     """Months that were built again after a change, and those whose content came out different, by asset."""
 
+    home: Home
     built: dict[str, set[date]]
     changed: dict[str, set[date]]
 
@@ -65,25 +76,34 @@ def _downstream(found: Restatement, characteristics: set[date]) -> dict[str, set
     }
 
 
+def _name(request) -> str:
+    return re.sub(r"\W", "-", request.node.name)
+
+
+def _built_again(home: Home, names: Iterable[str] | None = None, last: date = END) -> Restatement:
+    before = contents(home)
+    built = {asset: set(months) for asset, months in build(home, last, names=names).items() if months}
+    different = [key for key, content in contents(home).items() if before[key] != content]
+    return Restatement(home, built, {asset: {m for a, m in different if a == asset} for asset, _ in different})
+
+
 @pytest.fixture
-def restate(factory, baseline, request):
+def restate(factory, market, baseline, request):
     """Change the extracts of a home in which everything is built, and build again."""
 
-    def run(after, names: Iterable[str] | None = None) -> Restatement:
-        name = re.sub(r"\W", "-", request.node.name)
-        home = factory.copy(baseline, name)
-        before = contents(home)
-        factory.home(name, after)
-        built = {asset: set(months) for asset, months in build(home, END, names=names).items() if months}
-        now = contents(home)
-        different = [key for key, content in now.items() if before[key] != content]
-        return Restatement(built, {asset: {m for a, m in different if a == asset} for asset, _ in different})
+    def run(after, names: Iterable[str] | None = None, last: date = END) -> Restatement:
+        name = _name(request)
+        closure = None if names is None else Workshop(MONTHLY_ASSETS, baseline).closure(names)
+        factory.copy(baseline, name, closure)
+        written = {table: frame for table, frame in after.items() if frame is not market[table]}
+        return _built_again(factory.home(name, written), names, last)
 
     return run
 
 
 def test_nothing_is_built_without_a_change(restate, market):
-    assert restate(market).built == {}
+    # Written again, so that every file is newer.
+    assert restate({table: frame.clone() for table, frame in market.items()}).built == {}
 
 
 def test_a_restated_market_return(restate, market):
@@ -97,10 +117,11 @@ def test_a_restated_market_return(restate, market):
     assert found.built == {
         "french_factors": {MONTH},
         "bond_returns": {MONTH},
+        "stock_returns": {MONTH},
         "bond_characteristics": characteristics,
         **_downstream(found, characteristics),
     }
-    assert "bond_returns" not in found.changed
+    assert found.changed.keys().isdisjoint({"bond_returns", "stock_returns"})
     assert found.changed["bond_characteristics"] == characteristics
     assert found.changed["bond_training_panel"] >= _months(shift(MONTH, 1), shift(MONTH, 60))
 
@@ -117,6 +138,7 @@ def test_a_restated_vix_close(restate, market):
     assert found.changed["bond_training_panel"] == _after(characteristics)
     assert found.built == {
         "vix_innovation": innovations,
+        "common_factors": innovations,
         "bond_characteristics": characteristics,
         **_downstream(found, characteristics),
     }
@@ -158,6 +180,7 @@ def test_a_restated_treasury_yield(restate, market):
     assert found.changed["bond_training_panel"] >= _after(changed) - {date(2026, 1, 1)}
     assert found.built == {
         "treasury_curve": curve,
+        "common_factors": curve,
         "bond_market_factor": factor,
         "bond_characteristics": _months(FIRST_SNAPSHOT, date(2025, 12, 1)),
         **_downstream(found, changed),
@@ -182,16 +205,224 @@ def test_a_restated_row_of_a_vintage(restate, market, row, first):
     assert found.changed.get("fred_md", set()) == {m for m in (published, shift(published, 1)) if m >= first}
 
 
-def test_an_appended_month(factory, market):
-    end = shift(END, -1)
-    before = {
-        table: with_late_returns(table, frame.filter(~later(table, frame, end)), end, lambda _: pl.lit(None))
-        for table, frame in market.items()
+def test_a_restated_corporate_yield(restate, market):
+    found = restate(
+        _restated(market, "fred/BAA", _in("observation_date", MONTH), "BAA", pl.col("BAA") + 1.0), ["common_factors"]
+    )
+    # A change of the spread from the month before; other predictors look back a year and a month.
+    changed = {MONTH, shift(MONTH, 1)}
+    assert found.changed == {"goyal_welch": changed, "common_factors": changed}
+    assert found.built == {"goyal_welch": _months(MONTH, shift(MONTH, 13)), "common_factors": changed}
+
+
+def test_a_restated_monthly_return(restate, market):
+    month = date(2018, 6, 1)
+    row = _in("date", month) & (pl.col("permno") == STOCK)
+    found = restate(
+        _restated(market, "crsp.msf", row, "ret", pl.lit("0.25")), ["common_factors", "stock_training_panel"]
+    )
+    # The longest reversal compounds returns up to 59 months before.
+    characteristics = _months(month, shift(month, 59))
+    assert found.changed["crsp_monthly"] == found.changed["stock_returns"] == {month}
+    assert found.changed["firm_characteristics"] == characteristics
+    # A month reads the one before it for identifiers and for the universe.
+    assert found.built == {
+        "crsp_monthly": {month, shift(month, 1)},
+        "stock_returns": {month, shift(month, 1)},
+        "firm_characteristics": characteristics,
+        "common_factors": characteristics,
+        "stock_training_panel": {month} | _after(characteristics),
     }
-    home = factory.home("appended", before)
+
+
+def test_a_restated_daily_return(restate, market):
+    # A Tuesday, whose week ends on Saturday, July 4.
+    day = date(2020, 6, 30)
+    row = (pl.col("date") == day) & (pl.col("permno") == STOCK)
+    found = restate(_restated(market, "crsp.dsf", row, "ret", pl.lit("0.11")), ["firm_characteristics"])
+    # Of 36 months of weeks July 2020 is the first in June 2023.
+    characteristics = _months(date(2020, 6, 1), date(2023, 6, 1))
+    readers = dict.fromkeys(["stock_daily_characteristics", "firm_characteristics"], characteristics)
+    here = {"crsp_daily": {date(2020, 6, 1)}, "stock_weekly_returns": {date(2020, 6, 1)}}
+    assert found.built == found.changed == here | readers
+
+
+def test_a_restated_day_of_the_market(restate, market):
+    table, day, month = "french/F-F_Research_Data_Factors_daily", date(2020, 6, 30), date(2020, 6, 1)
+    names = ["firm_characteristics", "goyal_welch"]
+    found = restate(_restated(market, table, pl.col("date") == day, "SMB", pl.col("SMB") + 3.0), names)
+    # A year's beta looks at 252 trading days, which may take up to thirteen months.
+    days = market[table]["date"]
+    read = _months(month, shift(month, 12))
+    inside = {each for each in read if ((days >= day) & (days < shift(each, 1))).sum() <= 252}
+    assert {shift(month, 10)} < inside < read
+    assert found.changed == {
+        "french_factors_daily": {month},
+        "stock_daily_characteristics": inside,
+        "firm_characteristics": inside,
+    }
+    # The variance of the market comes from CRSP where that is there.
+    assert found.built == found.changed | {
+        "stock_daily_characteristics": read,
+        "goyal_welch": _months(month, shift(month, 13)),
+    }
+
+
+_STATEMENT = (pl.col("indfmt") == "INDL") & (pl.col("datafmt") == "STD")
+
+
+def test_a_restated_annual_item(restate, market):
+    row = _STATEMENT & (pl.col("gvkey") == FIRM) & (pl.col("datadate") == date(2018, 12, 31))
+    last = date(2021, 12, 1)
+    restated = _restated(market, "comp.funda", row, "emp", pl.col("emp") * 2.0)
+    found = restate(restated, ["firm_characteristics"], last)
+    # Growth of employees, from six months after the fiscal year's end; for twelve months the year counts as the newest,
+    # for twelve more as the one before. Other items are looked at ten years later still.
+    here = {date(2019, 4, 1)}
+    assert found.changed == {
+        "compustat_annual": here,
+        "firm_characteristics": _months(date(2019, 6, 1), date(2021, 5, 1)),
+    }
+    assert found.built == {
+        "compustat_annual": here,
+        "compustat_history": here,
+        "firm_characteristics": _months(date(2019, 4, 1), last),
+    }
+
+
+def test_a_restated_item_of_a_quarter_reported_late(restate, market):
+    row = _STATEMENT & (pl.col("gvkey") == "001017") & (pl.col("datadate") == date(2019, 6, 30))
+    month, last = date(2020, 4, 1), date(2022, 6, 1)
+    assert market["comp.fundq"].filter(row)["rdq"].dt.truncate("1mo").to_list() == [month]
+    restated = _restated(market, "comp.fundq", row, "txtq", pl.col("txtq") + 50.0)
+    found = restate(restated, ["firm_characteristics"], last)
+    # Reported ten months after its end, the quarter is never the newest; its taxes are those of a year before from four
+    # months after the end of June 2020 on, and for three months, until the next quarter is the newest.
+    assert found.changed == {
+        "compustat_quarterly": {month},
+        "firm_characteristics": _months(date(2020, 10, 1), date(2020, 12, 1)),
+    }
+    # Another row of the quarter counts up to 24 months later; report dates up to nine; quarters up to six years.
+    assert found.built == {
+        "compustat_quarterly": _months(month, shift(month, 24)),
+        "stock_daily_characteristics": _months(month, shift(month, 9)),
+        "firm_characteristics": _months(month, last),
+    }
+
+
+def test_a_link_that_ended_later(restate, market):
+    # It ended on 2020-10-28; the stock goes on, and another link to its company starts in August 2021.
+    row = (pl.col("lpermno") == 10020) & (pl.col("linkenddt") == date(2020, 10, 28))
+    last = date(2022, 6, 1)
+    moved = _restated(market, "crsp.ccmxpf_lnkhist", row, "linkenddt", pl.lit(date(2021, 3, 15)))
+    found = restate(moved, ["firm_characteristics"], last)
+    linked = _months(date(2020, 10, 1), date(2021, 2, 1))
+    # Quarters that ended in September and December were reported in them, and count four to nine months after their
+    # end.
+    announced = _months(date(2021, 1, 1), date(2021, 9, 1))
+    assert found.changed == {
+        "firm_links": linked,
+        "stock_daily_characteristics": announced,
+        "firm_characteristics": linked | announced,
+    }
+    # Links are read from the beginning, so that every later month is looked at again.
+    assert found.built == {
+        "firm_links": _months(date(2020, 10, 1), last),
+        "stock_daily_characteristics": _months(date(2020, 10, 1), shift(date(2021, 2, 1), 9)),
+        "firm_characteristics": linked | announced,
+    }
+
+
+def test_a_restated_delisting_return(restate, market):
+    month = date(2026, 1, 1)
+    row = (pl.col("permno") == 10069) & _in("dlstdt", month)
+    found = restate(_restated(market, "crsp.msedelist", row, "dlret", pl.lit("-0.75")))
+    # Nothing but the return of the month changes, and with it the models from this month on: their estimates, and what
+    # they forecast, once there are any.
+    models = [f"stock_ipca_{name}" for name in STOCK_SETS]
+    estimated = _months(FIRST_STOCK_ESTIMATE, END)
+    portfolios = [f"stock_managed_portfolios_{name}" for name in STOCK_SETS]
+    here = {name: {month} for name in ("crsp_monthly", "stock_returns", "stock_training_panel", *portfolios)}
+    forecasts = dict.fromkeys([f"{model}_forecasts" for model in models], estimated)
+    assert found.changed == here | dict.fromkeys(models, estimated) | forecasts
+    assert found.built == here | forecasts | dict.fromkeys(models, _months(month, END)) | {
+        "stock_returns": {month, shift(month, 1)},
+        "firm_characteristics": _months(month, END),
+    }
+
+
+def _outdated(home: Home) -> set[str]:
+    """Assets of which a month is out of date before anything is built again."""
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    names = workshop.buildable()
+    workshop.refresh(names)
+    return {name for name in names if workshop.first_outdated(name, month_range(workshop.origin(name), END))}
+
+
+@pytest.fixture
+def with_settings(factory, baseline, request):
+    """Give a home in which everything is built further settings."""
+
+    def run(text: str) -> Home:
+        factory.copy(baseline, _name(request))
+        factory.settings(_name(request), SETTINGS + text)
+        return Home(factory.folder / _name(request))
+
+    return run
+
+
+def test_another_timing_profile(with_settings, baseline):
+    home, last = with_settings('[firm_characteristics]\ntiming = "lag6m"\n'), date(2018, 6, 1)
+    assert _outdated(home) == {"firm_characteristics"}
+    found = _built_again(home, ["common_factors", "stock_training_panel"], last)
+    changed = found.changed["firm_characteristics"]
+    assert found.built == {
+        "firm_characteristics": _months(date(2014, 11, 1), last),
+        "common_factors": changed,
+        "stock_training_panel": {month for month in _after(changed) if month <= last},
+    }
+    # In June both profiles count dividends over the same months; the first accounts, of December 2015, are used from
+    # June 2016 on in both.
+    assert changed == _months(date(2014, 12, 1), last) - {date(2015, 6, 1), date(2016, 6, 1)}
+    before, now = (each.lake.read("firm_characteristics", date(2018, 3, 1)) for each in (baseline, home))
+    own = [name for name in before.columns if name.startswith("gkx_")]
+    assert before.select(own).equals(now.select(own))
+    assert not before.drop(own).equals(now.drop(own))
+
+
+def test_another_delisting_profile(with_settings, market):
+    home = with_settings('[stock_returns]\ndelisting = "none"\n')
+    assert _outdated(home) == {"stock_returns"}
+    found = _built_again(home, ["stock_training_panel"])
+    # Months in which a stock was dropped for poor performance and the vendor has no return; letters and whole numbers
+    # below -1 are the vendor's codes for why.
+    filled = {
+        row["dlstdt"].replace(day=1)
+        for row in market["crsp.msedelist"].to_dicts()
+        if (row["dlstcd"] == 500 or 520 <= row["dlstcd"] <= 584) and not _is_return(row["dlret"])
+    }
+    assert len(filled) > 5
+    assert found.changed == dict.fromkeys(["stock_returns", "stock_training_panel"], filled)
+    assert found.built == {"stock_returns": _months(date(2014, 12, 1), END), "stock_training_panel": filled}
+
+
+def _is_return(text: str | None) -> bool:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return False
+    return not math.isnan(value) and value >= -1.0
+
+
+def test_an_appended_month(factory, market, request):
+    end = shift(END, -1)
+    home = factory.home("appended", history(market, end))
     build(home, end)
     old = contents(home)
+    assert old == contents(request.getfixturevalue("baseline"), end)
     factory.home("appended", market)
-    built = build(home, END)
-    assert built == {asset.name: [END] for asset in MONTHLY_ASSETS}
+    built = {asset: set(months) for asset, months in build(home, END).items()}
+    # The vendor ends a name that goes on with the data; the two readers of names see that it has not ended.
+    names = {"crsp_monthly": {end, END}, "crsp_daily": {end, END}}
+    assert built == {asset.name: {END} for asset in MONTHLY_ASSETS} | names
     assert {key: content for key, content in contents(home).items() if key[1] < END} == old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from resources.home import Home
 
 END = date(2026, 10, 1)
 INDEX = "bonds.index_constituents"
-# So that everything is estimated in a market of 84 months and eleven macro series, and cheaply.
+# So that everything is estimated in a market of 84 months and eleven macro series, and cheaply. Stocks have enough
+# characteristics from July 2017 on, so that the three stock models are estimated from March 2026 on.
 SETTINGS = """
 [macro_factors]
 n_factors = 2
@@ -31,9 +33,11 @@ min_months = 40
 [bond_ipca_intercept]
 n_factors = 2
 min_months = 40
+[stock_models]
+min_present = 0.7
 [stock_ipca]
 n_factors = 1
-min_months = 136
+min_months = 105
 starts = 2
 """
 
@@ -54,10 +58,27 @@ class Factory:
         (folder / "settings.toml").write_text(SETTINGS)
         return Home(folder)
 
-    def copy(self, home: Home, name: str) -> Home:
-        """A home with the extracts and the partitions of another one."""
-        shutil.copytree(home.folder, self.folder / name)
-        return Home(self.folder / name)
+    def copy(self, home: Home, name: str, assets: Iterable[str] | None = None) -> Home:
+        """A home with the extracts of another one and the partitions of its assets, all or the named ones.
+
+        What the pipeline writes it moves into place, so that partitions and states can be links; extracts are written
+        over, and locks are their home's own.
+        """
+        target = self.folder / name
+        shutil.copytree(home.extracts_folder, target / "extracts")
+        shutil.copy(home.folder / "settings.toml", target)
+        parts = [Path(room) for room in ("lake", "models")]
+        if assets is not None:
+            parts = [room / asset for room in parts for asset in assets]
+        for part in (Path("staged"), *parts):
+            if (home.folder / part).exists():
+                ignored = shutil.ignore_patterns(".locks")
+                shutil.copytree(home.folder / part, target / part, copy_function=os.link, ignore=ignored)
+        return Home(target)
+
+    def settings(self, name: str, text: str) -> None:
+        """Replace the settings of a home."""
+        (self.folder / name / "settings.toml").write_text(text)
 
 
 def build(
@@ -144,8 +165,9 @@ def _with_late_ends(table: str, frame: pl.DataFrame, month: date, change: Callab
     following = shift(month, 1)
     column = pl.col(INTERVAL_ENDS[table])
     days = (column - pl.lit(following)).dt.total_days().cast(pl.Float64)
-    moved = pl.lit(following) + pl.duration(days=change(days).clip(lower_bound=0).floor().cast(pl.Int64))
+    after = change(days).cast(pl.Float64)
+    moved = pl.lit(following) + pl.duration(days=after.clip(lower_bound=0).floor().cast(pl.Int64))
     late = (column >= following).fill_null(False)
-    unknown = frame.select(late & change(days).is_null()).to_series()
+    unknown = frame.select(late & after.is_null()).to_series()
     changed = frame.with_columns(pl.when(late).then(moved).otherwise(column).alias(INTERVAL_ENDS[table]))
     return pl.concat([changed.filter(~unknown), open_ends(table, frame.filter(unknown), following)])
