@@ -9,6 +9,7 @@ from stdnum import cusip, isin
 
 from pipeline.simulation.market import Market
 from pipeline.simulation.nuisances import EQUITY_COLUMNS, MISSING, OUTLIERS, SHOWN_AS_SENTINEL, ZEROS
+from pipeline.simulation.sizes import market_size
 
 INDEX = "bonds.index_constituents"
 NUMBERS = [name for name in MISSING if name != "rating"]
@@ -49,7 +50,7 @@ def test_keys_are_unique_and_sorted_and_months_complete(demo: Market) -> None:
     counts = index.group_by("Pricing_Date").len().sort("Pricing_Date")["len"].to_numpy()
     assert (counts[1:] > counts[:-1] / 2).all()
     assert 380 * 0.9 < counts.mean() < 420
-    assert index["ISIN"].n_unique() == 1200
+    assert index["ISIN"].n_unique() == market_size("demo").bonds
 
 
 def test_identifiers_have_valid_check_digits(demo: Market) -> None:
