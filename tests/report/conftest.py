@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from pipeline.bonds.registry import NAMES, RANKED
+from pipeline.equity.definition import DG41, GKX94, KPS36
 from pipeline.equity.registry import NAMES as FIRM_NAMES
-from pipeline.equity.registry import ranked
+from pipeline.equity.registry import names_of, ranked
 from pipeline.equity.returns import stock_returns
 from pipeline.equity.training import stock_training_panel
 from pipeline.macro.french import MONTHLY_FACTORS
@@ -256,7 +257,8 @@ def firms() -> ReportData:
     characteristics = _firm_characteristics(securities, generator)
     rates = pl.DataFrame({"month": FIRM_MONTHS, "rf": [0.001] * len(FIRM_MONTHS)})
     returns = stock_returns(securities, rates, FIRM_MONTHS)
-    training = stock_training_panel(characteristics, returns, FIRM_NAMES, FIRM_MONTHS[1:])
+    sets = {name: names_of(name) for name in (DG41, KPS36, GKX94)}
+    training = stock_training_panel(characteristics, returns, FIRM_NAMES, sets, FIRM_MONTHS[1:])
     true_returns = returns.select(
         "month", "permno", "ret", "me_start", ret_osap="ret", universe_start=pl.lit(value=True)
     )
