@@ -19,7 +19,7 @@ from assets.contract import InvalidRows, validated
 from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
-from resources.content import month_digests
+from resources.content import month_contents
 from resources.home import Home
 from resources.lake import Manifest, month_label
 from resources.settings import Settings
@@ -141,6 +141,10 @@ class Workshop:
     def key(self, name: str) -> list[str]:
         """Columns that identify a row of an asset."""
         return self.schemas[name].primary_key()
+
+    def order(self, name: str) -> list[str]:
+        """Columns by which the rows of an asset are stored."""
+        return list(dict.fromkeys(["month", *self.key(name)]))
 
     def reads(self, name: str) -> Mapping[str, Read]:
         """Give the reads of an asset under the home's settings."""
@@ -368,12 +372,10 @@ class Workshop:
             inputs = Inputs(sources, chunk[0], chunk[-1])
             frame = asset.compute(inputs, chunk, self.home.settings)
             valid = validated(asset.name, self.schemas[asset.name], frame)
-            ordered = valid.sort(list(dict.fromkeys(["month", *self.key(asset.name)])), maintain_order=True)
-            contents = month_digests(ordered)
-            rows = _by_month(ordered, chunk)
+            ordered = valid.sort(self.order(asset.name), maintain_order=True)
+            contents, rows = month_contents(ordered, chunk), _by_month(ordered, chunk)
             for month in chunk:
-                _, content = contents.get(month, (0, ""))
-                manifest = self._write(asset, month, rows[month], inputs, stale[month], content=content)
+                manifest = self._write(asset, month, rows[month], inputs, stale[month], content=contents[month])
                 yield Outcome(month, "built", manifest)
             done += len(chunk)
             progress(asset.name, done, len(months))

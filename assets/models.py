@@ -13,9 +13,9 @@ from assets import schemas
 from assets.building import MonthlyAsset, Previous, Step
 from assets.figures import first_row
 from assets.reads import Inputs, Partitions, States
-from assets.training import STOCK_SETS, set_instruments
+from assets.training import set_instruments
 from pipeline.bonds.registry import RANKED
-from pipeline.equity.registry import names_of
+from pipeline.equity.registry import SETS
 from pipeline.equity.training import share_present
 from pipeline.models.ipca_recursion import IPCAState, forecasts, ipca_month
 from pipeline.models.managed_portfolios import SufficientStatistics
@@ -132,13 +132,13 @@ def _stocks(set_name: str) -> _Market:
         instruments=set_instruments(set_name),
         words=f"stock returns on the characteristics of the set {set_name}",
         sections=("stock_models",),
-        members=lambda settings: share_present(names_of(set_name)) >= settings.stock_models.min_present,
+        members=lambda settings: share_present(SETS[set_name]) >= settings.stock_models.min_present,
     )
 
 
 MARKETS = (
     _bonds("bond_ipca", "without intercept"),
     _bonds("bond_ipca_intercept", "with an intercept in the characteristics"),
-    *(_stocks(name) for name in STOCK_SETS),
+    *(_stocks(name) for name in SETS),
 )
 ASSETS = tuple(asset for market in MARKETS for asset in _ipca_assets(market))

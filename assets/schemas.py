@@ -6,15 +6,14 @@ data dictionary is generated. Does not: schemas of vendor tables (``pipeline.ext
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dataframely as dy
 
 from pipeline.bonds.registry import NAMES
 from pipeline.equity.common import macro_columns
-from pipeline.equity.definition import DG41, GKX94, KPS36
-from pipeline.equity.registry import DAILY_NAMES
+from pipeline.equity.registry import DAILY_NAMES, SETS
 from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.extracts.compustat import ANNUAL_ITEMS, QUARTERLY_ITEMS
 from pipeline.macro.french import MONTHLY_FACTORS
@@ -35,6 +34,10 @@ def _value(**options: Any) -> dy.Float64:
 
 def _values(*names: str, **options: Any) -> dict[str, dy.Column]:
     return {name: _value(**options) for name in names}
+
+
+def _ranks(names: Iterable[str]) -> dict[str, dy.Column]:
+    return {f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in names}
 
 
 def _vector() -> dy.List:
@@ -107,9 +110,8 @@ bond_characteristics = _fixed(
     {
         "month": _month(),
         "isin": dy.String(primary_key=True),
-        **_values(*NAMES),
-        **_values(*(f"{name}_w" for name in NAMES)),
-        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in NAMES},
+        **_values(*NAMES, *(f"{name}_w" for name in NAMES)),
+        **_ranks(NAMES),
     },
 )
 bond_training_panel = _fixed(
@@ -118,7 +120,7 @@ bond_training_panel = _fixed(
         "month": _month(),
         "isin": dy.String(primary_key=True),
         "ret_excess": dy.Float64(),
-        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in NAMES},
+        **_ranks(NAMES),
     },
 )
 crsp_monthly = _fixed(
@@ -218,9 +220,8 @@ firm_characteristics = _fixed(
     {
         "month": _month(),
         "permno": dy.Int64(primary_key=True),
-        **_values(*FIRM_NAMES),
-        **_values(*(f"{name}_w" for name in FIRM_NAMES)),
-        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in FIRM_NAMES},
+        **_values(*FIRM_NAMES, *(f"{name}_w" for name in FIRM_NAMES)),
+        **_ranks(FIRM_NAMES),
     },
 )
 stock_training_panel = _fixed(
@@ -229,8 +230,8 @@ stock_training_panel = _fixed(
         "month": _month(),
         "permno": dy.Int64(primary_key=True),
         "ret_excess": dy.Float64(),
-        **{f"present_{name}": dy.Float64(min=0.0, max=1.0) for name in (DG41, KPS36, GKX94)},
-        **{f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in FIRM_NAMES},
+        **{f"present_{name}": dy.Float64(min=0.0, max=1.0) for name in SETS},
+        **_ranks(FIRM_NAMES),
     },
 )
 common_factors = _fixed(

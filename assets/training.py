@@ -13,19 +13,17 @@ from assets.building import MonthlyAsset
 from assets.reads import Inputs, Partitions
 from pipeline.bonds.registry import RANKED
 from pipeline.bonds.training import bond_training_panel
-from pipeline.equity.definition import DG41, GKX94, KPS36
-from pipeline.equity.registry import NAMES, names_of, ranked
+from pipeline.equity.registry import NAMES, SETS, ranked
 from pipeline.equity.training import stock_training_panel
 from pipeline.models.managed_portfolios import managed_portfolios
 from resources.settings import Settings
 
 GROUP = "training"
-STOCK_SETS = (DG41, KPS36, GKX94)
 
 
 def set_instruments(set_name: str) -> tuple[str, ...]:
     """Instrument columns of a set of firm characteristics."""
-    return ranked(names_of(set_name))
+    return ranked(SETS[set_name])
 
 
 def _bond_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -37,8 +35,7 @@ def _bond_managed_portfolios(inputs: Inputs, months: Sequence[date], settings: S
 
 
 def _stock_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    sets = {name: names_of(name) for name in STOCK_SETS}
-    return stock_training_panel(inputs.lazy("firm_characteristics"), inputs["stock_returns"], NAMES, sets, months)
+    return stock_training_panel(inputs.lazy("firm_characteristics"), inputs["stock_returns"], NAMES, SETS, months)
 
 
 def _stock_managed_portfolios(
@@ -107,5 +104,5 @@ ASSETS = (
         compute=_stock_training_panel,
         chunk_months=24,
     ),
-    *(_portfolios_of_set(name) for name in STOCK_SETS),
+    *(_portfolios_of_set(name) for name in SETS),
 )

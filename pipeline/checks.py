@@ -16,7 +16,7 @@ from assets.contract import broken_rules
 from pipeline.panel.calendar import shift
 from pipeline.panel.rules import holds
 from pipeline.partitions import months_of
-from resources.content import content_hash, month_digests
+from resources.content import month_contents
 from resources.home import HomeResource
 from resources.lake import Manifest
 
@@ -34,18 +34,16 @@ def stored_rows(
 ) -> Failures:
     """Keys are unique, values in range, and the rows are those that the manifest was written for."""
     failures: Failures = {}
-    key, schema, lake = workshop.key(asset.name), workshop.schemas[asset.name], workshop.home.lake
-    order = list(dict.fromkeys(["month", *key]))
+    schema, lake = workshop.schemas[asset.name], workshop.home.lake
     for chunk in chunks(months, asset.chunk_months):
         parts = {month: lake.stored(asset.name, month) for month in chunk}
         rows = pl.concat(parts.values())
-        contents = month_digests(rows.sort(order, maintain_order=True))
+        contents = month_contents(rows.sort(workshop.order(asset.name), maintain_order=True), chunk)
         holds_all = holds(schema, rows)
         for month, part in parts.items():
-            _, content = contents.get(month, (0, "")) if part.height else (0, content_hash(part, key))
             if not holds_all and not holds(schema, part):
                 failures[f"{month:%Y-%m}"] = broken_rules(schema, part)
-            elif content != manifests[month].content:
+            elif part.height != manifests[month].rows or contents[month] != manifests[month].content:
                 failures[f"{month:%Y-%m}"] = "the rows are not those that the manifest describes; materialise it again"
     return failures
 

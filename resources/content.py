@@ -73,6 +73,12 @@ def month_digests(frame: pl.DataFrame) -> dict[date, tuple[int, str]]:
     return {month: (rows, digest) for month, rows, digest in described}
 
 
+def month_contents(frame: pl.DataFrame, months: Iterable[date]) -> dict[date, str]:
+    """:func:`content_hash` of the rows of each month, also of one without rows; ``frame`` as in `month_digests`."""
+    described, nothing = month_digests(frame), content_hash(frame.clear(), [])
+    return {month: described[month][1] if month in described else nothing for month in months}
+
+
 def _digests(frame: pl.DataFrame, lengths: Sequence[int]) -> list[str]:
     """Digests of consecutive runs of rows, whose lengths add up to the frame's."""
     bounds = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))

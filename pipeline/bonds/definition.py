@@ -8,47 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 
 import polars as pl
 
 from pipeline.bonds.settings import BondCharacteristicsSettings
-from pipeline.panel.dense import Floats, Integers, MonthlyPanel, MonthlySeries
+from pipeline.panel.dense import Floats, MonthlySeries, PanelMonth
 
 NOTEBOOK = "bond notebook"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BondMonth:
+class BondMonth(PanelMonth):
     """What is known of the bonds of one month at its end.
+
+    The panel holds snapshot columns, snapshot characteristics and returns of the bonds in the snapshot of m, ordered by
+    isin.
 
     Attributes
     ----------
-    month : date
-        The month m.
-    positions : ndarray of shape (N,)
-        Array columns of the bonds in the snapshot of m, ordered by isin.
-    panel : MonthlyPanel
-        Snapshot columns, snapshot characteristics and returns of those bonds, one row a calendar month.
     series : MonthlySeries
         Factors common to all bonds.
     settings : BondCharacteristicsSettings
         Windows and lags.
     """
 
-    month: date
-    positions: Integers
-    panel: MonthlyPanel
     series: MonthlySeries
     settings: BondCharacteristicsSettings
-
-    def window(self, column: str, months: int, lag: int = 0) -> Floats:
-        """Return the ``months`` months of a column ending ``lag`` months before m, shape (months, N)."""
-        return self.panel.window(column, self.month, self.positions, months, lag)
-
-    def at(self, column: str, lag: int = 0) -> Floats:
-        """Return a column at the end of month m - lag, shape (N,)."""
-        return self.window(column, 1, lag)[0]
 
 
 WindowFormula = Callable[[BondMonth], Floats]

@@ -8,6 +8,7 @@ from datetime import date
 import polars as pl
 
 from pipeline.bonds.registry import RANKED
+from pipeline.panel.training import with_next_return
 
 
 def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
@@ -29,7 +30,4 @@ def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, mo
         Columns month (of the return), isin, ret_excess, ``<name>_r`` of m-1 for every characteristic; sorted by month
         and isin. The universe is that of m-1: a bond not in it then, or without an excess return, has no row.
     """
-    wanted = pl.Series("month", sorted(set(months)), dtype=pl.Date)
-    earned = returns.filter(pl.col("month").is_in(wanted.implode()) & pl.col("ret_excess").is_not_null())
-    before = characteristics.select(pl.col("month").dt.offset_by("1mo"), "isin", *RANKED)
-    return earned.select("month", "isin", "ret_excess").join(before, on=["month", "isin"]).sort("month", "isin")
+    return with_next_return(characteristics.lazy().select("month", "isin", *RANKED), returns, "isin", months)

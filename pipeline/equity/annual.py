@@ -12,7 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipeline.equity.definition import DG41, KPS36, FirmCharacteristic
-from pipeline.equity.records import lags_of
+from pipeline.equity.records import item, items_of, lags_of
 
 BOTH = (DG41, KPS36)
 
@@ -21,26 +21,22 @@ WORKING_CAPITAL = "non-cash working capital (act - che) - (lct - dlc - txp)"
 NET_OPERATING_ASSETS = "net operating assets (at - che - ivao) - (at - dlc - dltt - mib - pstk - ceq)"
 
 
-def _item(name: str, years_ago: int) -> pl.Expr:
-    return pl.col(f"{name}_{years_ago}" if years_ago else name)
-
-
 def working_capital(years_ago: int = 0) -> pl.Expr:
     """Return operating working capital, without cash, short-term debt and taxes payable, in millions (Sloan 1996)."""
-    act, che, lct, dlc, txp = (_item(name, years_ago) for name in ("act", "che", "lct", "dlc", "txp"))
+    act, che, lct, dlc, txp = (item(name, years_ago) for name in ("act", "che", "lct", "dlc", "txp"))
     return (act - che) - (lct - dlc - txp)
 
 
 def net_operating_assets(years_ago: int = 0) -> pl.Expr:
     """Return operating assets less operating liabilities, in millions (Hirshleifer et al. 2004)."""
-    at, che, ivao = (_item(name, years_ago) for name in ("at", "che", "ivao"))
-    dlc, dltt, mib, pstk, ceq = (_item(name, years_ago) for name in ("dlc", "dltt", "mib", "pstk", "ceq"))
+    at, che, ivao = (item(name, years_ago) for name in ("at", "che", "ivao"))
+    dlc, dltt, mib, pstk, ceq = (item(name, years_ago) for name in ("dlc", "dltt", "mib", "pstk", "ceq"))
     return (at - che - ivao) - (at - dlc - dltt - mib - pstk - ceq)
 
 
 def split_adjusted_shares(years_ago: int = 0) -> pl.Expr:
     """Return shares outstanding, in millions, of which a split makes no more (Pontiff and Woodgate 2008)."""
-    return _item("csho", years_ago) * _item("ajex", years_ago)
+    return item("csho", years_ago) * item("ajex", years_ago)
 
 
 BOOK_EQUITY = pl.col("book_equity")
@@ -49,9 +45,7 @@ GROSS_PROFIT = pl.coalesce(pl.col("gp"), pl.col("sale") - pl.col("cogs"))
 
 
 def _inputs(formula: pl.Expr) -> tuple[str, ...]:
-    lagged = {f"{item}_{lag}": item for lag, items in lags_of([formula]).items() for item in items}
-    items = {lagged.get(name, name) for name in formula.meta.root_names()}
-    return tuple(f"compustat_annual.{item}" for item in sorted(items))
+    return tuple(f"compustat_annual.{name}" for name in items_of([formula]))
 
 
 def _history(formula: pl.Expr) -> str:

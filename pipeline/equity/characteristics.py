@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from pipeline.equity.definition import GKX94, MONTHLY_COLUMNS, FirmCharacteristic, StockMonth
+from pipeline.equity.definition import GKX94, MONTHLY_COLUMNS, FirmCharacteristic
 from pipeline.equity.records import ANNUAL, QUARTERLY, Periods, lags_of, with_earlier_periods
 from pipeline.equity.records import lookback as records_lookback
 from pipeline.equity.registry import CHARACTERISTICS, DAILY_NAMES, NAMES, schema
@@ -27,7 +27,7 @@ from pipeline.equity.timing import (
 )
 from pipeline.panel.calendar import month_number_expr, shift, span
 from pipeline.panel.cross_section import finite, rank_transform, winsorise
-from pipeline.panel.dense import MonthlyPanel
+from pipeline.panel.dense import MonthlyPanel, PanelMonth
 from pipeline.panel.windows import window_sum
 
 # December of t-1 and July of t-1 stand so many months before May of t+1, the last month of an accounting year.
@@ -136,7 +136,7 @@ def _since_june(month: date) -> int:
     return (month.month - 6) % _YEAR
 
 
-def _windows(stocks: StockMonth, timing: str) -> dict[str, np.ndarray]:
+def _windows(stocks: PanelMonth, timing: str) -> dict[str, np.ndarray]:
     """Window characteristics of a month, and dividends over a year with market equity at its end."""
     lag = _since_june(stocks.month) if timing == "ff_june" else 0
     values = {name: formula(stocks) for name, formula in _WINDOWS.items()}
@@ -165,7 +165,7 @@ def _industry(universe: pl.DataFrame) -> pl.DataFrame:
 
 def _of_month(part: pl.DataFrame, panel: MonthlyPanel, timing: str) -> pl.DataFrame:
     """Evaluate the entries that look at windows or at other stocks, for the stocks of one month."""
-    stocks = StockMonth(month=part["month"][0], positions=panel.positions(part["stock"]), panel=panel)
+    stocks = PanelMonth(month=part["month"][0], positions=panel.positions(part["stock"]), panel=panel)
     columns = [pl.Series(name, values, dtype=pl.Float64) for name, values in _windows(stocks, timing).items()]
     frame = part.hstack(columns)
     frame = frame.with_columns(finite(column.name) for column in columns)

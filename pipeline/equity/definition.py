@@ -7,10 +7,10 @@ A formula reads one of four things, said by its ``level``:
   and a stock takes the value of the record that the timing chooses for it;
 * ``stock``: an expression over the stocks of one month, which sees what the records carry (``carries``), market equity,
   exchange and industry, and may compare stocks of the month (``over("sic2")``);
-* ``window``: a function of :class:`StockMonth`, windows of calendar months;
+* ``window``: a function of :class:`~pipeline.panel.dense.PanelMonth`, windows of calendar months;
 * ``daily``: nothing, the value is a column of ``stock_daily_characteristics`` of the same name.
 
-Belongs here: the entry and the view. Does not: the entries (``annual``, ``price``, ``gkx_*``), which
+Belongs here: the entry. Does not: the entries (``annual``, ``price``, ``gkx_*``), which
 :mod:`pipeline.equity.registry` gathers, or their evaluation (:mod:`pipeline.equity.characteristics`).
 """
 
@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Literal
 
 import polars as pl
 
-from pipeline.panel.dense import Floats, Integers, MonthlyPanel
+from pipeline.panel.dense import Floats, PanelMonth
 
 Level = Literal["annual", "quarterly", "stock", "window", "daily"]
 Timing = Literal["annual", "quarterly", "monthly", "daily"]
@@ -31,37 +30,10 @@ Timing = Literal["annual", "quarterly", "monthly", "daily"]
 DG41, KPS36, GKX94 = "dg41", "kps36", "gkx94"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StockMonth:
-    """What is known of the stocks of one month at its end.
-
-    Attributes
-    ----------
-    month : date
-        The month m.
-    positions : ndarray of shape (N,)
-        Array columns of the stocks of m, ordered by permno.
-    panel : MonthlyPanel
-        Monthly CRSP columns of those stocks (:data:`MONTHLY_COLUMNS`), one row a calendar month.
-    """
-
-    month: date
-    positions: Integers
-    panel: MonthlyPanel
-
-    def window(self, column: str, months: int, lag: int = 0) -> Floats:
-        """Return the ``months`` months of a column ending ``lag`` months before m, shape (months, N)."""
-        return self.panel.window(column, self.month, self.positions, months, lag)
-
-    def at(self, column: str, lag: int = 0) -> Floats:
-        """Return a column at the end of month m - lag, shape (N,)."""
-        return self.window(column, 1, lag)[0]
-
-
 MONTHLY_COLUMNS = ("ret", "retx", "prc", "me", "me_permco", "shrout", "volume", "cfacpr", "cfacshr")
 """Columns of ``crsp_monthly`` that windows are cut from; returns are those reported, without delisting returns."""
 
-WindowFormula = Callable[[StockMonth], Floats]
+WindowFormula = Callable[[PanelMonth], Floats]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,17 @@ Does not: any characteristic.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal
 
 import polars as pl
 
 from pipeline.equity.definition import GKX94, FirmCharacteristic, Timing, WindowFormula
+from pipeline.equity.records import item, items_of, lags_of
 
 ANNUAL_ASSET, QUARTERLY_ASSET = "compustat_annual", "compustat_quarterly"
 
-_LAG = re.compile(r"_(\d+)$")
 _COUNTED = "n_years"
 # Columns of the stock frame that are made from several inputs, or stand in it under their own name.
 _STOCK_COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -24,11 +25,6 @@ _STOCK_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sic2": (f"{ANNUAL_ASSET}.sich", "crsp_monthly.siccd"),
     "me": ("crsp_monthly.me",),
 }
-
-
-def item(name: str, lag: int = 0) -> pl.Expr:
-    """Item of the record, or of the fiscal period ``lag`` before."""
-    return pl.col(f"{name}_{lag}" if lag else name)
 
 
 def change(name: str, lag: int = 0) -> pl.Expr:
@@ -76,57 +72,51 @@ def over_industry(statistic: pl.Expr) -> pl.Expr:
 
 def read_from(asset: str, *expressions: pl.Expr) -> tuple[str, ...]:
     """Return the inputs of expressions over the records of an asset, ``asset.column``, ascending and without lags."""
-    roots = {root for expression in expressions for root in expression.meta.root_names()}
-    return tuple(
-        sorted({f"compustat_history.{root}" if root == _COUNTED else f"{asset}.{_LAG.sub('', root)}" for root in roots})
-    )
+    names = items_of(expressions)
+    return tuple(sorted(f"{'compustat_history' if name == _COUNTED else asset}.{name}" for name in names))
 
 
 def _history(expressions: Iterable[pl.Expr], period: str) -> str:
     """Say how many earlier records the formula looks at."""
-    lags = [int(found[1]) for each in expressions for root in each.meta.root_names() if (found := _LAG.search(root))]
-    reach = max(lags, default=0)
+    reach = max(lags_of(expressions), default=0)
     return f"looks at {reach} earlier fiscal {period}{'s' if reach > 1 else ''}" if reach else f"one fiscal {period}"
 
 
-def annual(
-    name: str, definition: str, formula: pl.Expr, *, reference: str, unit: str = "ratio", history: str = ""
+def _on_records(
+    level: Literal["annual", "quarterly"],
+    name: str,
+    definition: str,
+    formula: pl.Expr,
+    *,
+    reference: str,
+    unit: str = "ratio",
+    history: str = "",
 ) -> FirmCharacteristic:
-    """Return an entry evaluated on annual records; ``gkx_`` is put before its name."""
+    """Return an entry evaluated on records; ``gkx_`` is put before its name."""
     return FirmCharacteristic(
         name=f"gkx_{name}",
         sets=(GKX94,),
         definition=definition,
         unit=unit,
-        timing="annual",
-        inputs=read_from(ANNUAL_ASSET, formula),
-        level="annual",
+        timing=level,
+        inputs=read_from(_asset_of(level), formula),
+        level=level,
         reference=reference,
         formula=formula,
-        history=history or _history([formula], "year"),
+        history=history or _history([formula], _period_of(level)),
     )
 
 
-def quarterly(
-    name: str, definition: str, formula: pl.Expr, *, reference: str, unit: str = "ratio", history: str = ""
-) -> FirmCharacteristic:
-    """Return an entry evaluated on quarterly records; ``gkx_`` is put before its name."""
-    return FirmCharacteristic(
-        name=f"gkx_{name}",
-        sets=(GKX94,),
-        definition=definition,
-        unit=unit,
-        timing="quarterly",
-        inputs=read_from(QUARTERLY_ASSET, formula),
-        level="quarterly",
-        reference=reference,
-        formula=formula,
-        history=history or _history([formula], "quarter"),
-    )
+annual = partial(_on_records, "annual")
+quarterly = partial(_on_records, "quarterly")
 
 
 def _asset_of(timing: Timing) -> str:
     return QUARTERLY_ASSET if timing == "quarterly" else ANNUAL_ASSET
+
+
+def _period_of(timing: Timing) -> str:
+    return "quarter" if timing == "quarterly" else "year"
 
 
 def _inputs_on_stocks(
@@ -166,8 +156,7 @@ def on_stocks(
     KeyError
         If the formula names a column that is neither carried, nor of ``uses``, nor the stock frame's own.
     """
-    carried = carries or {}
-    period = "quarter" if timing == "quarterly" else "year"
+    carried, period = carries or {}, _period_of(timing)
     return FirmCharacteristic(
         name=f"gkx_{name}",
         sets=(GKX94,),

@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from pipeline.equity.definition import FirmCharacteristic, StockMonth
+from pipeline.equity.definition import FirmCharacteristic
 from pipeline.equity.gkx_daily import GKX_DAILY
 from pipeline.equity.gkx_form import on_stocks, over_industry, window
 from pipeline.equity.price import SHROUT_UNIT, cumulative_return_between
-from pipeline.panel.dense import Floats
+from pipeline.panel.dense import Floats, PanelMonth
 from pipeline.panel.windows import sum_months
 
 TURNOVER_MONTHS = 3
@@ -25,16 +25,16 @@ _NEAR_HALF = cumulative_return_between(6, 1)
 _FAR_HALF = cumulative_return_between(12, 7)
 
 
-def _chmom(stocks: StockMonth) -> Floats:
+def _chmom(stocks: PanelMonth) -> Floats:
     return _NEAR_HALF(stocks) - _FAR_HALF(stocks)
 
 
-def _dolvol(stocks: StockMonth) -> Floats:
+def _dolvol(stocks: PanelMonth) -> Floats:
     traded = stocks.at("volume", 1) * stocks.at("prc", 1)
     return np.log(np.where(traded > 0.0, traded, np.nan))
 
 
-def _turn(stocks: StockMonth) -> Floats:
+def _turn(stocks: PanelMonth) -> Floats:
     shares = TURNOVER_MONTHS * SHROUT_UNIT * stocks.at("shrout")
     return sum_months(stocks.window("volume", TURNOVER_MONTHS)) / np.where(shares > 0.0, shares, np.nan)
 

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.equity.waterfall import waterfall
+from pipeline.extracts.events import intervals
 
 LINK_TYPES = ("LC", "LU")
 """Links researched and confirmed by CRSP, and links by CUSIP that are unresearched but usable; the first goes first."""
@@ -54,10 +55,8 @@ def firm_links(lnkhist: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
 
 def _links(lnkhist: pl.DataFrame) -> pl.DataFrame:
     """Put start and end of every link to a stock into one row, with the ranks by which links are preferred."""
-    key = ["gvkey", "lpermno", "linkdt"]
-    ends = lnkhist.filter(pl.col("event") == "end").select(*key, "linkenddt")
-    starts = lnkhist.filter(pl.col("event") == "start", pl.col("lpermno").is_not_null())
-    links = starts.select(*key, "linktype", "linkprim", "lpermco").join(ends, on=key, how="left")
+    stocks = lnkhist.filter(pl.col("lpermno").is_not_null())
+    links = intervals(stocks, ("gvkey", "lpermno", "linkdt"), "linkenddt", ("linktype", "linkprim", "lpermco"))
     return links.with_columns(
         primary=pl.col("linkprim").replace_strict(dict(zip(PRIMARY, (0, 1), strict=True)), default=None),
         kind=pl.col("linktype").replace_strict(dict(zip(LINK_TYPES, (0, 1), strict=True)), default=None),

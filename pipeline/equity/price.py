@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from pipeline.equity.definition import DG41, KPS36, FirmCharacteristic, StockMonth, WindowFormula
-from pipeline.panel.dense import Floats
+from pipeline.equity.definition import DG41, KPS36, FirmCharacteristic, WindowFormula
+from pipeline.panel.dense import Floats, PanelMonth
 
 BOTH = (DG41, KPS36)
 
@@ -44,17 +44,17 @@ def cumulative_return(returns: Floats) -> Floats:
 def cumulative_return_between(first: int, last: int) -> WindowFormula:
     """Return the formula of the cumulative return over months -first to -last, counted from the predicted month."""
 
-    def formula(stocks: StockMonth) -> Floats:
+    def formula(stocks: PanelMonth) -> Floats:
         return cumulative_return(stocks.window("ret", first - last + 1, last - 1))
 
     return formula
 
 
-def _market_equity(stocks: StockMonth) -> Floats:
+def _market_equity(stocks: PanelMonth) -> Floats:
     return stocks.at("me")
 
 
-def _turnover(stocks: StockMonth) -> Floats:
+def _turnover(stocks: PanelMonth) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return stocks.at("volume") / (SHROUT_UNIT * stocks.at("shrout"))
 

@@ -40,6 +40,17 @@ ANNUAL = Periods(number=pl.col("fyear"), reach=lambda k: 12 * (k + 1))
 QUARTERLY = Periods(number=pl.col("fyearq") * 4 + pl.col("fqtr"), reach=lambda k: 3 * (k + 2))
 
 
+def item(name: str, lag: int = 0) -> pl.Expr:
+    """Item of the record, or of the fiscal period ``lag`` before."""
+    return pl.col(f"{name}_{lag}" if lag else name)
+
+
+def items_of(expressions: Iterable[pl.Expr]) -> list[str]:
+    """Return the items that expressions name, with or without a lag, ascending."""
+    roots = {root for expression in expressions for root in expression.meta.root_names()}
+    return sorted({lagged["item"] if (lagged := _LAGGED.fullmatch(root)) else root for root in roots})
+
+
 def lags_of(expressions: Iterable[pl.Expr]) -> dict[int, list[str]]:
     """Return the items that expressions name with a lag: lag -> items, both ascending."""
     found: defaultdict[int, set[str]] = defaultdict(set)

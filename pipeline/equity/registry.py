@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.equity.annual import ANNUAL
 from pipeline.equity.daily_entries import DAILY
-from pipeline.equity.definition import FirmCharacteristic
+from pipeline.equity.definition import DG41, GKX94, KPS36, FirmCharacteristic
 from pipeline.equity.gkx_annual import GKX_ANNUAL
 from pipeline.equity.gkx_monthly import GKX_MONTHLY
 from pipeline.equity.gkx_quarterly import GKX_QUARTERLY
@@ -44,6 +44,10 @@ def names_of(set_name: str) -> tuple[str, ...]:
         known = dict.fromkeys(each for entry in CHARACTERISTICS for each in entry.sets)
         raise LookupError(f"no firm characteristic belongs to the set {set_name!r}; the sets are {', '.join(known)}")
     return names
+
+
+SETS: dict[str, tuple[str, ...]] = {name: names_of(name) for name in (DG41, KPS36, GKX94)}
+"""Sets of characteristics that models are estimated on, and the names in each."""
 
 
 def ranked(names: Iterable[str]) -> tuple[str, ...]:

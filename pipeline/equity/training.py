@@ -12,6 +12,8 @@ from datetime import date
 
 import polars as pl
 
+from pipeline.panel.training import with_next_return
+
 
 @dataclass(frozen=True, kw_only=True)
 class StockModelsSettings:
@@ -66,18 +68,10 @@ def stock_training_panel(
         that the stock has at m-1, and ``<name>_r`` of m-1 for every characteristic; sorted by month and permno. A stock
         without characteristics at m-1, or without an excess return in m, has no row.
     """
-    wanted = pl.Series("month", sorted(set(months)), dtype=pl.Date)
-    earned = returns.filter(pl.col("month").is_in(wanted.implode()) & pl.col("ret_excess").is_not_null())
-    later = pl.col("month").dt.offset_by("1mo")
-    before = (
-        characteristics.lazy()
-        .select(
-            later,
-            "permno",
-            *(share_present(members).alias(f"present_{name}") for name, members in sets.items()),
-            *(f"{name}_r" for name in names),
-        )
-        .filter(pl.col("month").is_in(wanted.implode()))
-        .collect()
+    known = characteristics.lazy().select(
+        "month",
+        "permno",
+        *(share_present(members).alias(f"present_{name}") for name, members in sets.items()),
+        *(f"{name}_r" for name in names),
     )
-    return earned.select("month", "permno", "ret_excess").join(before, on=["month", "permno"]).sort("month", "permno")
+    return with_next_return(known, returns, "permno", months)

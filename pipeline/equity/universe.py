@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.equity.waterfall import waterfall
+from pipeline.extracts.events import intervals
 
 COMMON_SHARE_CODES = (10, 11)
 """CRSP share codes of ordinary common shares of companies incorporated in the US, no ADR, unit, REIT or fund."""
@@ -55,9 +56,7 @@ def name_spells(msenames: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         permno, namedt, nameendt (null where no end is known) and :data:`NAMES`, sorted by permno and namedt.
     """
-    ends = msenames.filter(pl.col("event") == "end").select("permno", "namedt", "nameendt")
-    starts = msenames.filter(pl.col("event") == "start").select("permno", "namedt", *NAMES)
-    return starts.join(ends, on=["permno", "namedt"], how="left").sort("permno", "namedt")
+    return intervals(msenames, ("permno", "namedt"), "nameendt", NAMES).sort("permno", "namedt")
 
 
 def with_last_name(

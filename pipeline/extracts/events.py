@@ -1,6 +1,6 @@
 """Tables of intervals as events, so that the end of one is known only from the month in which it comes.
 
-Belongs here: turning rows with a start and an end into rows of single days. Does not: any vendor's table.
+Belongs here: turning rows with a start and an end into rows of single days, and back. Does not: any vendor's table.
 """
 
 from __future__ import annotations
@@ -37,3 +37,27 @@ def events(intervals: pl.DataFrame, key: Sequence[str], start: str, end: str) ->
     )
     ends = intervals.filter(pl.col(end).is_not_null()).select(*key, end, event=pl.lit(END), month=month_of(pl.col(end)))
     return pl.concat([starts, ends], how="diagonal")
+
+
+def intervals(known: pl.DataFrame, key: Sequence[str], end: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Put the start and the end of every interval back into one row, as far as they are known.
+
+    Parameters
+    ----------
+    known : pl.DataFrame
+        What :func:`events` gave, up to some month.
+    key : sequence of str
+        Columns that identify an interval.
+    end : str
+        Day on which it ends.
+    columns : sequence of str
+        What to take of the start.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``key``, ``columns`` and ``end``, null where no end is known.
+    """
+    ends = known.filter(pl.col("event") == END).select(*key, end)
+    starts = known.filter(pl.col("event") == START).select(*key, *columns)
+    return starts.join(ends, on=list(key), how="left")

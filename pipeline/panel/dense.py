@@ -148,3 +148,30 @@ class MonthlyPanel:
     def with_array(self, name: str, values: Floats) -> MonthlyPanel:
         """Return the panel with one more array of shape (T, A)."""
         return replace(self, arrays={**self.arrays, name: values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelMonth:
+    """A panel as seen at the end of one month, by the assets of that month.
+
+    Attributes
+    ----------
+    month : date
+        The month m.
+    positions : ndarray of shape (N,)
+        Array columns of the assets of m, in their order.
+    panel : MonthlyPanel
+        Their columns, one row a calendar month.
+    """
+
+    month: date
+    positions: Integers
+    panel: MonthlyPanel
+
+    def window(self, column: str, months: int, lag: int = 0) -> Floats:
+        """Return the ``months`` months of a column ending ``lag`` months before m, shape (months, N)."""
+        return self.panel.window(column, self.month, self.positions, months, lag)
+
+    def at(self, column: str, lag: int = 0) -> Floats:
+        """Return a column at the end of month m - lag, shape (N,)."""
+        return self.window(column, 1, lag)[0]

@@ -10,7 +10,7 @@ from typing import ClassVar
 import polars as pl
 
 from pipeline.equity.definition import DG41, GKX94, KPS36
-from pipeline.equity.registry import CHARACTERISTICS, NAMES, names_of, ranked
+from pipeline.equity.registry import CHARACTERISTICS, NAMES, SETS, ranked
 from pipeline.equity.settings import StockReturnsSettings
 from pipeline.report import firm_statistics, replication, sort_statistics
 from pipeline.report.numbers import Model, Numbers
@@ -18,8 +18,7 @@ from pipeline.report.sort_statistics import EQUAL, LAGS, VALUE, Clusters, Sorts
 
 #: Assets whose filters are shown, in their order.
 FILTERED = ("crsp_monthly", "stock_returns", "firm_links", "compustat_annual", "compustat_quarterly")
-#: Sets of characteristics, and the groups in which all of them are shown, each in one.
-SETS: Mapping[str, tuple[str, ...]] = {name: names_of(name) for name in (DG41, KPS36, GKX94)}
+#: Groups in which all characteristics are shown, each in one.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     label: tuple(entry.name for entry in CHARACTERISTICS if (GKX94 in entry.sets) == gkx)
     for label, gkx in ((f"{DG41} and {KPS36}", False), (GKX94, True))

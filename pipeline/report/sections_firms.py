@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipeline.equity.registry import data_dictionary
+from pipeline.equity.registry import SETS, data_dictionary
 from pipeline.report import charts_firms, charts_panel, firm_statistics, replication, statistics, tables_firms
 from pipeline.report.blocks import Block, Content, Figure, Pairs, Section, Table, Words
 from pipeline.report.charts import THIRD
-from pipeline.report.numbers_firms import FILTERED, SETS, FirmNumbers, row_blocks
+from pipeline.report.numbers_firms import FILTERED, FirmNumbers, row_blocks
 from pipeline.report.sections_shared import settings, sources
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.equity.definition import MONTHLY_COLUMNS, StockMonth
+from pipeline.equity.definition import MONTHLY_COLUMNS
 from pipeline.equity.gkx_monthly import GKX_MONTHLY
-from pipeline.panel.dense import MonthlyPanel
+from pipeline.panel.dense import MonthlyPanel, PanelMonth
 
 WINDOWS = {entry.name: entry for entry in GKX_MONTHLY if entry.level == "window"}
 FIRST, MONTH, MONTHS, STOCKS = date(2001, 1, 1), date(2005, 4, 1), 52, 8
@@ -36,12 +36,12 @@ def random_columns(seed: int = 3) -> dict[str, np.ndarray]:
     return columns
 
 
-def stock_month(columns: dict[str, np.ndarray], keep: slice = slice(None)) -> StockMonth:
+def stock_month(columns: dict[str, np.ndarray], keep: slice = slice(None)) -> PanelMonth:
     kept = {name: values[keep] for name, values in columns.items()}
     start = MONTHS - len(kept["ret"])
     first = date(FIRST.year + start // 12, start % 12 + 1, 1)
     panel = MonthlyPanel(first=first, assets=tuple(str(i) for i in range(STOCKS)), arrays=kept)
-    return StockMonth(month=MONTH, positions=np.arange(STOCKS), panel=panel)
+    return PanelMonth(month=MONTH, positions=np.arange(STOCKS), panel=panel)
 
 
 def compounded(column: np.ndarray, newest: int, oldest: int) -> float:
@@ -98,7 +98,7 @@ def test_months_are_exact(name: str) -> None:
 def test_inputs_are_the_columns_that_are_read(name: str) -> None:
     entry, read = WINDOWS[name], set()
 
-    class Spy(StockMonth):
+    class Spy(PanelMonth):
         def window(self, column: str, months: int, lag: int = 0) -> np.ndarray:
             read.add(f"crsp_monthly.{column}")
             return super().window(column, months, lag)
@@ -111,7 +111,7 @@ def test_inputs_are_the_columns_that_are_read(name: str) -> None:
 def test_stocks_do_not_depend_on_one_another() -> None:
     columns = random_columns()
     whole = stock_month(columns)
-    alone = StockMonth(month=MONTH, positions=np.array([2]), panel=whole.panel)
+    alone = PanelMonth(month=MONTH, positions=np.array([2]), panel=whole.panel)
     for entry in WINDOWS.values():
         np.testing.assert_array_equal(entry.formula(alone), entry.formula(whole)[[2]])
 
@@ -121,7 +121,7 @@ def test_timing_in_terms_of_the_partition_month() -> None:
     rows = [(date(2004 + (9 + k) // 12, (9 + k) % 12 + 1, 1), float(k)) for k in range(7)]
     frame = pl.DataFrame(rows, schema=["month", "ret"], orient="row").with_columns(stock=pl.lit("1"))
     panel = MonthlyPanel.from_frame(frame, frame["stock"], ["ret"], rows[0][0], MONTH, key="stock")
-    stocks = StockMonth(month=MONTH, positions=np.array([0]), panel=panel)
+    stocks = PanelMonth(month=MONTH, positions=np.array([0]), panel=panel)
     # t = May 2005: lag2 to lag6 are March back to November 2004, whose returns are 5, 4, 3, 2 and 1.
     assert WINDOWS["gkx_mom6m"].formula(stocks)[0] == 6 * 5 * 4 * 3 * 2 - 1
     assert WINDOWS["gkx_mom1m"].formula(stocks)[0] == 6.0

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pipeline.equity.annual import ANNUAL
 from pipeline.equity.daily import DAILY_CHARACTERISTICS
 from pipeline.equity.daily_entries import DAILY
-from pipeline.equity.definition import DG41, KPS36, MONTHLY_COLUMNS, StockMonth
+from pipeline.equity.definition import DG41, KPS36, MONTHLY_COLUMNS
 from pipeline.equity.price import PRICE, cumulative_return
 from pipeline.panel.calendar import month_range, shift
-from pipeline.panel.dense import MonthlyPanel
+from pipeline.panel.dense import MonthlyPanel, PanelMonth
 
 ENTRIES = {entry.name: entry for entry in PRICE}
 MONTH = date(2010, 3, 1)
@@ -41,11 +41,11 @@ def made_up(months: int = 72, seed: int = 3) -> dict[str, np.ndarray]:
     return columns
 
 
-def stocks_of(columns: dict[str, np.ndarray], last: date = MONTH, month: date = MONTH) -> StockMonth:
+def stocks_of(columns: dict[str, np.ndarray], last: date = MONTH, month: date = MONTH) -> PanelMonth:
     first = shift(last, 1 - len(columns["ret"]))
     names = tuple(f"{permno}" for permno in range(10001, 10001 + columns["ret"].shape[1]))
     panel = MonthlyPanel(first=first, assets=names, arrays=columns)
-    return StockMonth(month=month, positions=np.arange(len(names)), panel=panel)
+    return PanelMonth(month=month, positions=np.arange(len(names)), panel=panel)
 
 
 def compounded(returns: np.ndarray, stock: int, first: int, last: int) -> float:

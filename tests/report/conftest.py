@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 
 from pipeline.bonds.registry import NAMES, RANKED
-from pipeline.equity.definition import DG41, GKX94, KPS36
 from pipeline.equity.registry import NAMES as FIRM_NAMES
-from pipeline.equity.registry import names_of, ranked
+from pipeline.equity.registry import SETS, ranked
 from pipeline.equity.returns import stock_returns
 from pipeline.equity.training import stock_training_panel
 from pipeline.macro.french import MONTHLY_FACTORS
@@ -24,7 +23,7 @@ from pipeline.models.managed_portfolios import SufficientStatistics, managed_por
 from pipeline.panel.calendar import month_range
 from pipeline.panel.cross_section import rank_transform, winsorise
 from pipeline.report.data import ReportData
-from pipeline.report.numbers_firms import FILTERED, SETS
+from pipeline.report.numbers_firms import FILTERED
 
 FIRST, LAST = date(2015, 1, 1), date(2019, 12, 1)
 MONTHS = month_range(FIRST, LAST)
@@ -257,8 +256,7 @@ def firms() -> ReportData:
     characteristics = _firm_characteristics(securities, generator)
     rates = pl.DataFrame({"month": FIRM_MONTHS, "rf": [0.001] * len(FIRM_MONTHS)})
     returns = stock_returns(securities, rates, FIRM_MONTHS)
-    sets = {name: names_of(name) for name in (DG41, KPS36, GKX94)}
-    training = stock_training_panel(characteristics, returns, FIRM_NAMES, sets, FIRM_MONTHS[1:])
+    training = stock_training_panel(characteristics, returns, FIRM_NAMES, SETS, FIRM_MONTHS[1:])
     true_returns = returns.select(
         "month", "permno", "ret", "me_start", ret_osap="ret", universe_start=pl.lit(value=True)
     )

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.equity.registry import NAMES
+from pipeline.equity.registry import NAMES, SETS
 from pipeline.report import firm_statistics, statistics
 from pipeline.report.data import ReportData
-from pipeline.report.numbers_firms import GROUPS, SETS, FirmNumbers
+from pipeline.report.numbers_firms import GROUPS, FirmNumbers
 
 JANUARY, FEBRUARY = date(2020, 1, 1), date(2020, 2, 1)
 
