@@ -151,6 +151,7 @@ ASSETS = (
         reads=_treasury_reads,
         any_of=tuple((f"{_YIELD}{tenor}",) for tenor in TREASURY_SERIES),
         compute=_treasury_curve,
+        code_version="2",
         series=("y_1m", "y_2y", "y_10y", "y_30y"),
     ),
     MonthlyAsset(

@@ -18,7 +18,7 @@ from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.extracts.compustat import ANNUAL_ITEMS, QUARTERLY_ITEMS
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
-from pipeline.macro.treasury import PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
+from pipeline.macro.treasury import FORWARD_YEARS, PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
 from resources.settings import Settings
 
 SchemaOf = Callable[[Settings], type[dy.Schema]]

@@ -140,8 +140,7 @@ class Lake:
     def manifests(self, asset: str) -> dict[date, Manifest]:
         """Return the manifests of all partitions of an asset, by month."""
         found = {}
-        for folder in sorted((self.folder / asset).glob("month=*")):
-            month = date.fromisoformat(f"{folder.name.removeprefix('month=')}-01")
+        for month in self._folders(asset):
             manifest = self.manifest(asset, month)
             if manifest is not None:
                 found[month] = manifest
@@ -153,8 +152,16 @@ class Lake:
 
     def first_month(self, asset: str) -> date | None:
         """First month of an asset that has a folder, None when there is none."""
-        labels = [folder.name.removeprefix("month=") for folder in (self.folder / asset).glob("month=*")]
-        return date.fromisoformat(f"{min(labels)}-01") if labels else None
+        return next(iter(self._folders(asset)), None)
+
+    def _folders(self, asset: str) -> list[date]:
+        """Months of an asset that have a folder, ascending."""
+        try:
+            # Names alone: a path an entry costs more than all else when there are six hundred of them.
+            names = [entry.name for entry in os.scandir(self.folder / asset)]
+        except FileNotFoundError:
+            return []
+        return [date.fromisoformat(f"{name[6:]}-01") for name in sorted(names) if name.startswith("month=")]
 
     def write(
         self, asset: str, month: date, frame: pl.DataFrame, key: Sequence[str], content: str = "", **provenance: Any
@@ -195,15 +202,15 @@ class Lake:
 
     def drop_before(self, asset: str, month: date) -> list[date]:
         """Remove the partitions before a month: those of an extract that has since been replaced by a later one."""
-        label = f"month={month_label(month)}"
-        early = [folder for folder in sorted((self.folder / asset).glob("month=*")) if folder.name < label]
+        early = [each for each in self._folders(asset) if each < month]
         if not early:
             return []
         with self._lock(asset):
-            for folder in early:
+            for each in early:
+                folder = self.partition(asset, each)
                 (folder / _MANIFEST).unlink(missing_ok=True)
                 shutil.rmtree(folder)
-        return [date.fromisoformat(f"{folder.name.removeprefix('month=')}-01") for folder in early]
+        return early
 
     def _lock(self, asset: str) -> FileLock:
         """One writer an asset: rows and manifest of a partition are always of the same build."""

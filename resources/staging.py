@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +63,7 @@ def _named(month: date) -> str:
     return month.isoformat()[:7]
 
 
+@lru_cache(maxsize=4096)
 def _month(name: str) -> date:
     return date.fromisoformat(f"{name}-01")
 

@@ -11,11 +11,12 @@ from datetime import date
 
 import polars as pl
 
+from pipeline.bonds.common_columns import with_common_columns
 from pipeline.bonds.default_spread import PAR_RETURNS, default_spread
 from pipeline.bonds.definition import BondMonth
 from pipeline.bonds.fundamentals import ASSET_TURNOVER
 from pipeline.bonds.industry import industry_returns, with_industry_adjusted_returns
-from pipeline.bonds.registry import CHARACTERISTICS, NAMES, lookback, schema
+from pipeline.bonds.registry import CHARACTERISTICS, STANDARDISED, lookback, schema
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.calendar import month_range, shift, span
 from pipeline.panel.cross_section import finite, rank_transform, winsorise
@@ -24,19 +25,20 @@ from pipeline.panel.dense import MonthlyPanel, MonthlySeries
 _EXPRESSIONS = {entry.name: entry.formula for entry in CHARACTERISTICS if isinstance(entry.formula, pl.Expr)}
 _FORMULAS = {entry.name: entry.formula for entry in CHARACTERISTICS if not isinstance(entry.formula, pl.Expr)}
 _HISTORY = {
+    # Which stock the price is of; an index extract does not say, so that its bonds keep one.
+    "stock": pl.col("permno").fill_null(0),
     "stock_price": pl.when(pl.col("stock_price") > 0.0).then(pl.col("stock_price")),
-    "price_bom": pl.col("price_bom"),
+    "price": pl.col("price"),
     "asset_turnover": ASSET_TURNOVER,
     **{name: _EXPRESSIONS[name] for name in ("profitability", "rating", "spread")},
 }
 _RETURNS = ("ret", "ret_excess", "industry_return")
+_FACTORS = ("mkt_rf", "smb", "hml", "mkt", "intermediary")
 
 
-def _evaluate(snapshot: pl.DataFrame, expressions: Mapping[str, pl.Expr]) -> pl.DataFrame:
+def _evaluate(bonds: pl.DataFrame, expressions: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """Return month, isin and the expressions under their names, null where not finite."""
-    values = snapshot.select(
-        "month", "isin", *[formula.cast(pl.Float64).alias(n) for n, formula in expressions.items()]
-    )
+    values = bonds.select("month", "isin", *[formula.cast(pl.Float64).alias(n) for n, formula in expressions.items()])
     return values.with_columns(finite(name) for name in expressions)
 
 
@@ -48,7 +50,7 @@ def _dated(universe: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     late = dated.filter(pl.col("first_month").is_null() | (pl.col("first_month") > pl.col("month")))
     if len(late):
         raise ValueError(
-            f"{len(late)} rows of index_snapshot are of bonds that `seen` does not hold up to their month, the first "
+            f"{len(late)} rows of bond_snapshot are of bonds that `seen` does not hold up to their month, the first "
             f"{late['isin'][0]} in {late['month'][0]:%Y-%m}: pass the first sightings up to the last of the months"
         )
     return dated
@@ -68,7 +70,7 @@ def _common_series(
         pl.col("month").dt.offset_by("1mo"), pl.col("vix_innovation").alias("vix_innovation_lag")
     )
     tables = [
-        french_factors.select("month", "mkt_rf", "smb", "hml", "mkt"),
+        french_factors.select("month", *_FACTORS),
         treasury_curve.select("month", "term_spread_change"),
         default_spread(returns, treasury_curve.select("month", *PAR_RETURNS)),
         vix_innovation.select("month", "vix_innovation"),
@@ -107,6 +109,7 @@ def bond_characteristics(
     treasury_curve: pl.DataFrame,
     vix_innovation: pl.DataFrame,
     bond_market_factor: pl.DataFrame,
+    firm_characteristics: pl.DataFrame | None,
     seen: pl.DataFrame,
     months: Sequence[date],
     settings: BondCharacteristicsSettings | None = None,
@@ -116,12 +119,15 @@ def bond_characteristics(
     Parameters
     ----------
     snapshot : pl.DataFrame
-        Staged ``bonds.index_snapshot``; rows of the months in :func:`pipeline.bonds.registry.lookback`.
+        ``bond_snapshot``; rows of the months in :func:`pipeline.bonds.registry.lookback`.
     returns : pl.DataFrame
         ``bond_returns``, all bonds of the months looked back on (sectors and the default spread are averages over
         them).
     french_factors, treasury_curve, vix_innovation, bond_market_factor : pl.DataFrame
         The macro assets of those names.
+    firm_characteristics : pl.DataFrame or None
+        The asset of that name, of ``months``: month, permno and the raw columns that bonds take from their issuers;
+        None where there is none.
     seen : pl.DataFrame
         Columns isin, month: months whose snapshot held the bond, over the whole history up to the last of ``months``.
         Its age counts from the first of them, so that one row a bond with its first month will do.
@@ -133,9 +139,10 @@ def bond_characteristics(
     Returns
     -------
     pl.DataFrame
-        Columns month, isin, and for each characteristic the raw ``<name>``, ``<name>_w`` winsorised and ``<name>_r``
-        ranked within the month; sorted by month and isin. A value that cannot be computed, or is not finite, is null;
-        its rank is 0. Rows older than the lookback and rows dated after a month do not enter it.
+        Columns month, isin, and for each characteristic the raw ``<name>`` and, unless its form is raw, ``<name>_w``
+        winsorised and ``<name>_r`` ranked within the month; sorted by month and isin. A value that cannot be computed,
+        or is not finite, is null; its rank is 0. Rows older than the lookback and rows dated after a month do not
+        enter it.
 
     Raises
     ------
@@ -151,7 +158,7 @@ def bond_characteristics(
     universe = snapshot.filter(pl.col("month").is_in(months)).sort("month", "isin")
     if universe.is_empty():
         return pl.DataFrame(schema=schema())
-    history = _evaluate(span(snapshot, months, reach["index_snapshot"]), _HISTORY)
+    history = _evaluate(span(snapshot, months, reach["bond_snapshot"]), _HISTORY)
     earned = industry_returns(span(returns, months, reach["bond_returns"]))
     panel = MonthlyPanel.from_frame(history, universe["isin"], tuple(_HISTORY), first, last).merged(
         MonthlyPanel.from_frame(earned, universe["isin"], _RETURNS, first, last)
@@ -160,5 +167,7 @@ def bond_characteristics(
     lags = range(settings.momentum_near, settings.momentum_far + 1)
     adjusted = sorted({shift(month, -lag) for month in months for lag in lags})
     panel = with_industry_adjusted_returns(panel, series, adjusted, settings.industry)
-    raw = _with_formulas(_evaluate(_dated(universe, seen), _EXPRESSIONS), panel, series, settings)
-    return rank_transform(winsorise(raw, NAMES, settings.cross_section), NAMES).select(list(schema()))
+    bonds = with_common_columns(_dated(universe, seen), treasury_curve, firm_characteristics)
+    raw = _with_formulas(_evaluate(bonds, _EXPRESSIONS), panel, series, settings)
+    standardised = rank_transform(winsorise(raw, STANDARDISED, settings.cross_section), STANDARDISED)
+    return standardised.select(list(schema()))

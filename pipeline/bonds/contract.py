@@ -4,22 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipeline.bonds.definition import Characteristic
+from pipeline.bonds.definition import DG, NOTEBOOK, Characteristic
 
-# Composite ratings of the index vendor; AAA is 1, D is 22, anything else is missing.
-RATINGS = {
-    rating: ordinal
-    for ordinal, rating in enumerate(
-        (
-            "AAA",
-            *(f"{grade}{step}" for grade in ("AA", "A", "BBB", "BB", "B", "CCC") for step in (1, 2, 3)),
-            "CC",
-            "C",
-            "D",
-        ),
-        start=1,
-    )
-}
 # A default probability at or below this is a missing code of the vendor, not a number.
 DEFAULT_PROBABILITY_SENTINEL = -0.99
 # Multiplied, not divided: Polars divides by a constant in a frame of one row and multiplies by its reciprocal in longer
@@ -27,77 +13,90 @@ DEFAULT_PROBABILITY_SENTINEL = -0.99
 YEARS_A_DAY = 1.0 / 365.25
 
 MONTH_END = pl.col("month").dt.month_end()
-# A bond is known from the end of the first month whose snapshot holds it, at which its age is zero.
-ISSUE_DATE = pl.col("first_month").dt.month_end()
+# A bond without an offering date counts as issued at the end of the first month whose snapshot holds it.
+ISSUE_DATE = pl.coalesce("issue_date", pl.col("first_month").dt.month_end())
 AGE_DAYS = (MONTH_END - ISSUE_DATE).dt.total_days().cast(pl.Float64)
 LIFE_DAYS = (pl.col("maturity") - ISSUE_DATE).dt.total_days().cast(pl.Float64)
-RATING = pl.col("rating").replace_strict(RATINGS, default=None, return_dtype=pl.Float64)
-DEFAULT_PROBABILITY = pl.when(pl.col("pd_drisk") > DEFAULT_PROBABILITY_SENTINEL).then(pl.col("pd_drisk"))
+MATURITY_DAYS = (pl.col("maturity") - MONTH_END).dt.total_days().cast(pl.Float64)
+_PROBABILITY = pl.col("default_probability")
+DEFAULT_PROBABILITY = pl.when(_PROBABILITY > DEFAULT_PROBABILITY_SENTINEL).then(_PROBABILITY)
+
+AGE_DEFINITION = (
+    "(month end - issue date) / 365.25, the issue date FISD's offering date, else the end of the first month the bond "
+    "is seen"
+)
+AGE_INPUTS = ("bond_snapshot.isin", "bond_snapshot.issue_date")
+AGE_TIMING = "end of m; without an offering date, first month seen over the whole history to m"
 
 CONTRACT = (
     Characteristic(
         name="bond_age_years",
-        definition="(month end - issue date) / 365.25, the issue date the end of the first month the bond is seen",
+        definition=AGE_DEFINITION,
         unit="years",
-        inputs=("index_snapshot.isin",),
-        timing="end of m; first month seen over the whole history to m",
+        inputs=AGE_INPUTS,
+        timing=AGE_TIMING,
         formula=AGE_DAYS * YEARS_A_DAY,
     ),
     Characteristic(
         name="bond_age_pct",
         definition="(month end - issue date) / (maturity - issue date); missing unless the maturity is the later date",
         unit="fraction",
-        inputs=("index_snapshot.isin", "index_snapshot.maturity"),
-        timing="end of m; first month seen over the whole history to m",
+        inputs=(*AGE_INPUTS, "bond_snapshot.maturity"),
+        timing=AGE_TIMING,
         formula=pl.when(LIFE_DAYS > 0.0).then(AGE_DAYS / LIFE_DAYS),
     ),
     Characteristic(
         name="coupon",
+        sets=(NOTEBOOK, DG),
         definition="annual coupon",
         unit="percent",
-        inputs=("index_snapshot.coupon",),
+        inputs=("bond_snapshot.coupon",),
         formula=pl.col("coupon"),
     ),
     Characteristic(
         name="face_value",
+        sets=(NOTEBOOK, DG),
         definition="amount outstanding",
         unit="thousands of dollars",
-        inputs=("index_snapshot.paramount",),
-        formula=pl.col("paramount"),
+        inputs=("bond_snapshot.face_value",),
+        formula=pl.col("face_value"),
     ),
     Characteristic(
         name="duration",
-        definition="effective duration",
+        definition="effective duration; from trades +-25 basis points, the call ignored",
         unit="years",
-        inputs=("index_snapshot.dur",),
-        formula=pl.col("dur"),
+        inputs=("bond_snapshot.duration",),
+        formula=pl.col("duration"),
     ),
     Characteristic(
         name="rating",
-        definition="ordinal rating, 1 (AAA) to 21 (C), 22 (D); an unknown rating is missing",
+        sets=(NOTEBOOK, DG),
+        definition="ordinal rating, 1 (AAA) to 21 (C), 22 (D): the index vendor's composite, or S&P's, else Moody's; "
+        "an unknown rating is missing",
         unit="notches",
-        inputs=("index_snapshot.rating",),
-        formula=RATING,
+        inputs=("bond_snapshot.rating",),
+        formula=pl.col("rating"),
     ),
     Characteristic(
         name="spread",
-        definition="option-adjusted spread",
+        definition="option-adjusted spread of the index extract; from trades, yield less that of a Treasury with the "
+        "same payments",
         unit="basis points",
-        inputs=("index_snapshot.oas_bom",),
-        formula=pl.col("oas_bom"),
+        inputs=("bond_snapshot.spread",),
+        formula=pl.col("spread"),
     ),
     Characteristic(
         name="default_probability",
         definition="vendor's default probability; -0.99 and below are missing codes",
         unit="percent",
-        inputs=("index_snapshot.pd_drisk",),
+        inputs=("bond_snapshot.default_probability",),
         formula=DEFAULT_PROBABILITY,
     ),
     Characteristic(
         name="spread_to_default_probability",
-        definition="option-adjusted spread / default probability; infinite is missing",
+        definition="spread / default probability; infinite is missing",
         unit="basis points per percent",
-        inputs=("index_snapshot.oas_bom", "index_snapshot.pd_drisk"),
-        formula=pl.col("oas_bom") / DEFAULT_PROBABILITY,
+        inputs=("bond_snapshot.spread", "bond_snapshot.default_probability"),
+        formula=pl.col("spread") / DEFAULT_PROBABILITY,
     ),
 )

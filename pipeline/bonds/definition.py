@@ -1,6 +1,6 @@
 """What a bond characteristic is: one registry entry, and the view of a month that its formula is given.
 
-The entries themselves stand in ``contract``, ``fundamentals``, ``moments``, ``momentum`` and ``exposures``;
+The entries themselves stand in ``contract``, ``fundamentals``, ``moments``, ``momentum``, ``exposures`` and ``dg``;
 ``registry`` gathers them.
 """
 
@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats, MonthlySeries, PanelMonth
 
-NOTEBOOK = "bond notebook"
+NOTEBOOK, DG, ISSUER = "notebook", "dg", "issuer"
+"""Sets: the 31 of the bond notebook; the features of single bonds in Duraj and Giesecke (2025); every fundamental of
+the issuer, the three included that the second set leaves out."""
+
+BOND_NOTEBOOK = "bond notebook"
+
+Form = Literal["ranked", "raw"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,7 @@ Lookback = Callable[[BondCharacteristicsSettings], Mapping[str, int]]
 
 def this_snapshot(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
     """Return the lookback of a characteristic that reads the snapshot of its own month alone."""
-    return {"index_snapshot": 1}
+    return {"bond_snapshot": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,14 @@ class Characteristic:
     timing : str
         Which months it reads, m being the month of the partition.
     formula : pl.Expr or callable
-        An expression over the snapshot of m, or a function of :class:`BondMonth` giving one value a bond, NaN missing.
+        An expression over the bonds of m (the columns of ``bond_snapshot``, ``first_month``, and those that
+        :mod:`pipeline.bonds.common_columns` joins), or a function of :class:`BondMonth` giving one value a bond, NaN
+        missing.
+    sets : tuple of str
+        Sets it belongs to.
+    form : str
+        ``ranked``: kept raw, winsorised and ranked within the month. ``raw``: kept as it is, for what all bonds of a
+        month share and for dummies, which a rank would make nothing of.
     lookback : callable
         Months of each input table, m included, as a function of the settings.
     window : str
@@ -76,7 +90,9 @@ class Characteristic:
     unit: str
     inputs: tuple[str, ...]
     formula: pl.Expr | WindowFormula
+    sets: tuple[str, ...] = (NOTEBOOK,)
+    form: Form = "ranked"
     timing: str = "end of m"
     lookback: Lookback = this_snapshot
     window: str = ""
-    source: str = NOTEBOOK
+    source: str = BOND_NOTEBOOK

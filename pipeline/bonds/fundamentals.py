@@ -1,4 +1,4 @@
-"""Characteristics from the issuer's accounts and equity value, as the index extract carries them.
+"""Characteristics from the issuer's accounts and equity value, as the snapshot carries them from either source.
 
 A ratio whose denominator is zero is missing. Volatilities of these quantities are in ``moments``.
 """
@@ -18,19 +18,19 @@ def _nonzero(column: str) -> pl.Expr:
     return pl.when(pl.col(column) != 0.0).then(pl.col(column))
 
 
-REVENUE = pl.col("ebit") / _nonzero("ebitmargin")
-ASSETS = pl.col("debt") + pl.col("marketcap") / _nonzero("pricetobook")
-PROFITABILITY = REVENUE * pl.col("grossmargin") / ASSETS
+REVENUE = pl.col("ebit") / _nonzero("ebit_margin")
+ASSETS = pl.col("debt") + pl.col("marketcap") / _nonzero("price_to_book")
+PROFITABILITY = REVENUE * pl.col("gross_margin") / ASSETS
 ASSET_TURNOVER = REVENUE / ASSETS
 
-_ASSET_INPUTS = ("index_snapshot.debt", "index_snapshot.marketcap", "index_snapshot.pricetobook")
+_ASSET_INPUTS = ("bond_snapshot.debt", "bond_snapshot.marketcap", "bond_snapshot.price_to_book")
 _PROFITABILITY_INPUTS = (
-    "index_snapshot.ebit",
-    "index_snapshot.ebitmargin",
-    "index_snapshot.grossmargin",
+    "bond_snapshot.ebit",
+    "bond_snapshot.ebit_margin",
+    "bond_snapshot.gross_margin",
     *_ASSET_INPUTS,
 )
-TURNOVER_INPUTS = ("index_snapshot.ebit", "index_snapshot.ebitmargin", *_ASSET_INPUTS)
+TURNOVER_INPUTS = ("bond_snapshot.ebit", "bond_snapshot.ebit_margin", *_ASSET_INPUTS)
 
 
 def _profitability_change(bonds: BondMonth) -> Floats:
@@ -38,7 +38,7 @@ def _profitability_change(bonds: BondMonth) -> Floats:
 
 
 def _profitability_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
-    return {"index_snapshot": settings.profitability_lag + 1}
+    return {"bond_snapshot": settings.profitability_lag + 1}
 
 
 FUNDAMENTALS = (
@@ -46,35 +46,35 @@ FUNDAMENTALS = (
         name="book_to_price",
         definition="1 / price-to-book; a ratio of 0 is missing",
         unit="ratio",
-        inputs=("index_snapshot.pricetobook",),
-        formula=1.0 / _nonzero("pricetobook"),
+        inputs=("bond_snapshot.price_to_book",),
+        formula=1.0 / _nonzero("price_to_book"),
     ),
     Characteristic(
         name="debt_to_ebitda",
         definition="debt / EBITDA; an EBITDA of 0 is missing",
         unit="ratio",
-        inputs=("index_snapshot.debt", "index_snapshot.ebitda"),
+        inputs=("bond_snapshot.debt", "bond_snapshot.ebitda"),
         formula=pl.col("debt") / _nonzero("ebitda"),
     ),
     Characteristic(
         name="earnings_to_price",
         definition="1 / price-to-earnings; a ratio of 0 is missing",
         unit="ratio",
-        inputs=("index_snapshot.pricetoearnings",),
-        formula=1.0 / _nonzero("pricetoearnings"),
+        inputs=("bond_snapshot.price_to_earnings",),
+        formula=1.0 / _nonzero("price_to_earnings"),
     ),
     Characteristic(
         name="marketcap",
         definition="market capitalisation of the issuer's equity",
-        unit="as in the extract",
-        inputs=("index_snapshot.marketcap",),
+        unit="millions of dollars; from the index as in the extract",
+        inputs=("bond_snapshot.marketcap",),
         formula=pl.col("marketcap"),
     ),
     Characteristic(
         name="debt",
         definition="issuer's total debt",
-        unit="as in the extract",
-        inputs=("index_snapshot.debt",),
+        unit="millions of dollars; from the index as in the extract",
+        inputs=("bond_snapshot.debt",),
         formula=pl.col("debt"),
     ),
     Characteristic(
@@ -99,21 +99,21 @@ FUNDAMENTALS = (
         name="operating_leverage",
         definition="growth of EBIT / growth of revenue; a growth of revenue of 0 is missing",
         unit="ratio",
-        inputs=("index_snapshot.ebitgrowth", "index_snapshot.revenuegrowth"),
-        formula=pl.col("ebitgrowth") / _nonzero("revenuegrowth"),
+        inputs=("bond_snapshot.ebit_growth", "bond_snapshot.revenue_growth"),
+        formula=pl.col("ebit_growth") / _nonzero("revenue_growth"),
     ),
     Characteristic(
         name="book_leverage",
-        definition="leverage ratio of the extract",
+        definition="leverage ratio of the extract; from accounts, total assets / common equity",
         unit="ratio",
-        inputs=("index_snapshot.leverageratio",),
-        formula=pl.col("leverageratio"),
+        inputs=("bond_snapshot.leverage_ratio",),
+        formula=pl.col("leverage_ratio"),
     ),
     Characteristic(
         name="market_leverage",
         definition="debt / market capitalisation; a capitalisation of 0 is missing",
         unit="ratio",
-        inputs=("index_snapshot.debt", "index_snapshot.marketcap"),
+        inputs=("bond_snapshot.debt", "bond_snapshot.marketcap"),
         formula=pl.col("debt") / _nonzero("marketcap"),
     ),
 )

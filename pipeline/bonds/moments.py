@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from pipeline.bonds.definition import BondMonth, Characteristic
 from pipeline.bonds.fundamentals import TURNOVER_INPUTS
 from pipeline.bonds.settings import BondCharacteristicsSettings
@@ -21,8 +23,9 @@ def _turnover_volatility(bonds: BondMonth) -> Floats:
 
 def _stock_volatility(bonds: BondMonth) -> Floats:
     window = bonds.settings.stock_volatility
-    prices = bonds.window("stock_price", window.months + 1)
-    return window_std(prices[1:] / prices[:-1] - 1.0, window.min_obs)
+    prices, stocks = (bonds.window(name, window.months + 1) for name in ("stock_price", "stock"))
+    returns = prices[1:] / prices[:-1] - 1.0
+    return window_std(np.where(stocks[1:] == stocks[:-1], returns, np.nan), window.min_obs)
 
 
 def _bond_volatility(bonds: BondMonth) -> Floats:
@@ -41,11 +44,11 @@ def _value_at_risk(bonds: BondMonth) -> Floats:
 
 
 def _turnover_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
-    return {"index_snapshot": settings.turnover_volatility.months}
+    return {"bond_snapshot": settings.turnover_volatility.months}
 
 
 def _stock_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
-    return {"index_snapshot": settings.stock_volatility.months + 1}
+    return {"bond_snapshot": settings.stock_volatility.months + 1}
 
 
 def _volatility_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
@@ -74,9 +77,9 @@ MOMENTS = (
     Characteristic(
         name="stock_volatility",
         definition="standard deviation of the issuer's monthly stock returns over 60 months, at least 6; "
-        "a price of 0 is missing, a return needs the prices of two adjoining months",
+        "a price of 0 is missing, a return needs the prices of one stock in two adjoining months",
         unit="decimal a month",
-        inputs=("index_snapshot.stock_price",),
+        inputs=("bond_snapshot.stock_price", "bond_snapshot.permno"),
         timing="m-59 to m",
         formula=_stock_volatility,
         lookback=_stock_lookback,

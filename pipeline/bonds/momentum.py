@@ -25,11 +25,12 @@ def _percent_change(bonds: BondMonth, column: str) -> Floats:
 
 
 def _equity_momentum(bonds: BondMonth) -> Floats:
-    return _percent_change(bonds, "stock_price")
+    near, far = _near_and_far(bonds, "stock")
+    return np.where(near == far, _percent_change(bonds, "stock_price"), np.nan)
 
 
 def _bond_momentum(bonds: BondMonth) -> Floats:
-    return _percent_change(bonds, "price_bom")
+    return _percent_change(bonds, "price")
 
 
 def _bond_momentum_x_rating(bonds: BondMonth) -> Floats:
@@ -49,7 +50,7 @@ def _industry_adjusted_momentum(bonds: BondMonth) -> Floats:
 
 
 def _price_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
-    return {"index_snapshot": settings.momentum_far + 1}
+    return {"bond_snapshot": settings.momentum_far + 1}
 
 
 def _industry_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
@@ -60,9 +61,9 @@ def _industry_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, in
 MOMENTUM = (
     Characteristic(
         name="mom_6m_equity",
-        definition="100 * (S[-2] - S[-6]) / S[-6], S the split-adjusted stock price; a price of 0 is missing",
+        definition="100 * (S[-2] - S[-6]) / S[-6], S the split-adjusted price of one stock; a price of 0 is missing",
         unit="percent",
-        inputs=("index_snapshot.stock_price",),
+        inputs=("bond_snapshot.stock_price", "bond_snapshot.permno"),
         timing="end of m-6 and of m-2",
         formula=_equity_momentum,
         lookback=_price_lookback,
@@ -71,7 +72,7 @@ MOMENTUM = (
         name="mom_6m_bond",
         definition="100 * (P[-2] - P[-6]) / P[-6], P the clean price",
         unit="percent",
-        inputs=("index_snapshot.price_bom",),
+        inputs=("bond_snapshot.price",),
         timing="end of m-6 and of m-2",
         formula=_bond_momentum,
         lookback=_price_lookback,
@@ -80,16 +81,16 @@ MOMENTUM = (
         name="mom_6m_bond_x_rating",
         definition="mom_6m_bond * rating",
         unit="percent times notches",
-        inputs=("index_snapshot.price_bom", "index_snapshot.rating"),
+        inputs=("bond_snapshot.price", "bond_snapshot.rating"),
         timing="prices at the end of m-6 and of m-2, rating at the end of m",
         formula=_bond_momentum_x_rating,
         lookback=_price_lookback,
     ),
     Characteristic(
         name="mom_6m_log_spread",
-        definition="100 * (log s[-2] - log s[-6]), s the option-adjusted spread; a spread of 0 or below is missing",
+        definition="100 * (log s[-2] - log s[-6]), s the spread; a spread of 0 or below is missing",
         unit="log points",
-        inputs=("index_snapshot.oas_bom",),
+        inputs=("bond_snapshot.spread",),
         timing="end of m-6 and of m-2",
         formula=_log_spread_momentum,
         lookback=_price_lookback,

@@ -1,4 +1,4 @@
-"""The 31 bond characteristics of set ``notebook`` in one registry, and what is generated from it.
+"""All bond characteristics in one registry, and what is generated from it.
 
 A new characteristic is one entry in the module of its kind; columns, schema, lookback and data dictionary follow.
 """
@@ -6,25 +6,68 @@ A new characteristic is one entry in the module of its kind; columns, schema, lo
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import polars as pl
 
 from pipeline.bonds.contract import CONTRACT
-from pipeline.bonds.definition import Characteristic
+from pipeline.bonds.definition import DG, ISSUER, NOTEBOOK, Characteristic
+from pipeline.bonds.dg import DURAJ_GIESECKE
 from pipeline.bonds.exposures import EXPOSURES
 from pipeline.bonds.fundamentals import FUNDAMENTALS
 from pipeline.bonds.moments import MOMENTS
 from pipeline.bonds.momentum import MOMENTUM
 from pipeline.bonds.settings import BondCharacteristicsSettings
 
-CHARACTERISTICS: tuple[Characteristic, ...] = (*CONTRACT, *FUNDAMENTALS, *MOMENTS, *MOMENTUM, *EXPOSURES)
-NAMES: tuple[str, ...] = tuple(entry.name for entry in CHARACTERISTICS)
-RANKED: tuple[str, ...] = tuple(f"{name}_r" for name in NAMES)
+CHARACTERISTICS: tuple[Characteristic, ...] = (
+    *CONTRACT,
+    *FUNDAMENTALS,
+    *MOMENTS,
+    *MOMENTUM,
+    *EXPOSURES,
+    *DURAJ_GIESECKE,
+)
+BY_NAME: dict[str, Characteristic] = {entry.name: entry for entry in CHARACTERISTICS}
+NAMES: tuple[str, ...] = tuple(BY_NAME)
+STANDARDISED: tuple[str, ...] = tuple(entry.name for entry in CHARACTERISTICS if entry.form == "ranked")
+"""Characteristics that are winsorised and ranked; the others are kept raw alone."""
+
+
+def names_of(set_name: str) -> tuple[str, ...]:
+    """Names of the characteristics of a set, in the order of the registry.
+
+    Raises
+    ------
+    LookupError
+        If no characteristic belongs to the set, naming the sets there are.
+    """
+    names = tuple(entry.name for entry in CHARACTERISTICS if set_name in entry.sets)
+    if not names:
+        known = dict.fromkeys(each for entry in CHARACTERISTICS for each in entry.sets)
+        raise LookupError(f"no bond characteristic belongs to the set {set_name!r}; the sets are {', '.join(known)}")
+    return names
+
+
+SETS: dict[str, tuple[str, ...]] = {name: names_of(name) for name in (NOTEBOOK, DG, ISSUER)}
+"""Sets of characteristics and the names in each."""
+
+
+def ranked(names: Iterable[str]) -> tuple[str, ...]:
+    """Columns that hold the ranks of characteristics; those that are kept raw have none."""
+    return tuple(f"{name}_r" for name in names if BY_NAME[name].form == "ranked")
+
+
+RANKED: tuple[str, ...] = ranked(SETS[NOTEBOOK])
+"""Instruments of the bond models."""
 
 
 def schema() -> dict[str, pl.DataType]:
-    """Return the columns of ``bond_characteristics`` and their types: keys, then raw, winsorised and ranked values."""
-    values = [column for name in NAMES for column in (name, f"{name}_w", f"{name}_r")]
+    """Return the columns of ``bond_characteristics`` and their types: keys, then the values of each characteristic."""
+    values = [
+        column
+        for entry in CHARACTERISTICS
+        for column in (entry.name, *((f"{entry.name}_w", f"{entry.name}_r") if entry.form == "ranked" else ()))
+    ]
     return {"month": pl.Date(), "isin": pl.String(), **dict.fromkeys(values, pl.Float64())}
 
 
@@ -39,9 +82,9 @@ def lookback(settings: BondCharacteristicsSettings | None = None) -> dict[str, i
     Returns
     -------
     dict of str to int
-        Keys ``index_snapshot``, ``bond_returns``, ``french_factors``, ``treasury_curve``, ``vix_innovation`` and
-        ``bond_market_factor``. Exact: the oldest of these months does matter. The first month in which a bond is seen
-        is looked up over the whole history and is not among them.
+        Keys ``bond_snapshot``, ``bond_returns``, ``french_factors``, ``treasury_curve``, ``vix_innovation``,
+        ``bond_market_factor`` and ``firm_characteristics``. Exact: the oldest of these months does matter. The first
+        month in which a bond is seen is looked up over the whole history and is not among them.
     """
     settings = settings or BondCharacteristicsSettings()
     longest: defaultdict[str, int] = defaultdict(int)
@@ -57,14 +100,16 @@ def data_dictionary(settings: BondCharacteristicsSettings | None = None) -> pl.D
     Returns
     -------
     pl.DataFrame
-        Columns name, definition, unit, inputs (comma separated), timing, window (its setting and value, empty where
-        there is none) and source.
+        Columns name, sets (comma separated), form, definition, unit, inputs (comma separated), timing, window (its
+        setting and value, empty where there is none) and source.
     """
     settings = settings or BondCharacteristicsSettings()
     return pl.DataFrame(
         [
             {
                 "name": entry.name,
+                "sets": ", ".join(entry.sets),
+                "form": entry.form,
                 "definition": entry.definition,
                 "unit": entry.unit,
                 "inputs": ", ".join(entry.inputs),

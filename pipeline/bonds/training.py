@@ -7,16 +7,18 @@ from datetime import date
 
 import polars as pl
 
-from pipeline.bonds.registry import RANKED
+from pipeline.bonds.registry import STANDARDISED, ranked
 from pipeline.panel.training import with_next_return
 
 
-def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
+def bond_training_panel(
+    characteristics: pl.DataFrame | pl.LazyFrame, returns: pl.DataFrame, months: Sequence[date]
+) -> pl.DataFrame:
     """Pair the excess return of each month with the ranked characteristics of the month before.
 
     Parameters
     ----------
-    characteristics : pl.DataFrame
+    characteristics : pl.DataFrame or pl.LazyFrame
         ``bond_characteristics``: columns month, isin and the ranked ``<name>_r``; the month before each built one is
         read.
     returns : pl.DataFrame
@@ -27,7 +29,9 @@ def bond_training_panel(characteristics: pl.DataFrame, returns: pl.DataFrame, mo
     Returns
     -------
     pl.DataFrame
-        Columns month (of the return), isin, ret_excess, ``<name>_r`` of m-1 for every characteristic; sorted by month
-        and isin. The universe is that of m-1: a bond not in it then, or without an excess return, has no row.
+        Columns month (of the return), isin, ret_excess, ``<name>_r`` of m-1 for every characteristic that is ranked,
+        of all sets; sorted by month and isin. The universe is that of m-1: a bond not in it then, or without an excess
+        return, has no row.
     """
-    return with_next_return(characteristics.lazy().select("month", "isin", *RANKED), returns, "isin", months)
+    known = characteristics.lazy().select("month", "isin", *ranked(STANDARDISED))
+    return with_next_return(known, returns, "isin", months)

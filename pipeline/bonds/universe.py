@@ -1,8 +1,8 @@
 """The bonds ever seen up to a month, and since when.
 
-The age of a bond without an offering date counts from the month in which it was first seen. Kept as an asset of its
-own, so that a restated price doesn't put the whole later history out of date: this partition changes only when
-membership does.
+The age of a bond whose source gives no offering date counts from the month in which it was first seen. Kept as an
+asset of its own, so that a restated price doesn't put the whole later history out of date: this partition changes only
+when membership does.
 Belongs here: first sightings. Does not: the universe of a month, which is its snapshot.
 """
 
@@ -19,7 +19,7 @@ def bonds_seen(snapshot: pl.DataFrame, month: date, before: pl.DataFrame | None)
     Parameters
     ----------
     snapshot : polars.DataFrame
-        Columns ``month`` and ``isin``; rows of other months are ignored.
+        ``bond_snapshot``: columns ``month`` and ``isin``; rows of other months are ignored.
     month : datetime.date
         Month of the partition.
     before : polars.DataFrame or None

@@ -109,6 +109,7 @@ def file_sql(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, numb
     source, cells = _parquet_cells(base, file) if suffix(file) == "parquet" else _csv_cells(file)
     by_name = _matched(tabular, file, cells)
     # Each column is parsed once, in the innermost select, as v<i> beside its raw r<i>; all else refers to these.
+    names = [column.name for column in tabular.columns]
     parsed, values, problems = [], [], []
     for i, column in enumerate(tabular.columns):
         cell = by_name[column.name.lower()]
@@ -120,29 +121,49 @@ def file_sql(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, numb
             begins = quoted("\t".join((cell.published, kind, "")))
             said = f"{begins} || coalesce(CAST(r{i} AS VARCHAR), '')"
             problems.append(f"WHEN {test.format(r=f'r{i}', v=f'v{i}')} THEN {said}")
+    days = {
+        name: values[names.index(name)].rpartition(" AS ")[0] for name in (*tabular.dated_by, tabular.reported) if name
+    }
+    month = _known(tabular, days)
+    if tabular.undated is None:
+        first = names.index(tabular.date)
+        begins = quoted("\t".join((by_name[tabular.date.lower()].published, "date", "")))
+        problems.append(f"WHEN {month} IS NULL THEN {begins} || coalesce(CAST(r{first} AS VARCHAR), '')")
     problem = f"CASE {' '.join(problems)} ELSE NULL END" if problems else "NULL"
     needed = [by_name[column.name.lower()] for column in tabular.columns]
-    names = [column.name for column in tabular.columns]
-    days = {name: values[names.index(name)].rpartition(" AS ")[0] for name in (tabular.date, tabular.reported) if name}
-    beside = f"{_known(tabular, days)} AS month__, hash_1__, hash_2__"
-    dated, hashes = needed[names.index(tabular.date)], _hashes(needed)
-    read = ", ".join(parsed[names.index(name)] for name in days)
+    beside, hashes = f"{month} AS month__, hash_1__, hash_2__", _hashes(needed)
+    read = ", ".join([*(parsed[names.index(name)] for name in days), hashes])
     return FileSql(
         values=f"{', '.join(values)}, {problem} AS problem__, {number} AS file__, {beside}",
         parsed=f"SELECT {', '.join(parsed)}, {hashes} FROM {source}",
-        months=f"SELECT {beside} FROM (SELECT {read}, {hashes} FROM {source})",
-        dated=dated.sql if dated.dtype in ("DATE", "TIMESTAMP") and not tabular.reported else None,
+        months=f"SELECT {beside} FROM (SELECT {read} FROM {source})",
+        dated=_splits_alone(tabular, by_name),
     )
 
 
 def _known(tabular: Tabular, days: Mapping[str, str]) -> str:
     """Word the number of the month by which a row is split."""
-    ended = f"12 * year({days[tabular.date]}) + month({days[tabular.date]}) - 1 + {tabular.delay}"
-    if not tabular.reported:
-        return ended
-    reported = days[tabular.reported]
-    in_order = f"{reported} >= {days[tabular.date]}"
-    return f"CASE WHEN {in_order} THEN 12 * year({reported}) + month({reported}) - 1 ELSE {ended} END"
+    day = f"coalesce({', '.join([*(days[name] for name in tabular.dated_by), 'NULL::DATE'])})"
+    month = f"{_number(day)} + {tabular.delay}"
+    if tabular.reported:
+        reported = days[tabular.reported]
+        month = f"CASE WHEN {reported} >= {day} THEN {_number(reported)} ELSE {month} END"
+    if tabular.undated is None:
+        return month
+    assumed = f"DATE '{tabular.undated}'"
+    return f"coalesce({month}, {_number(assumed)})"
+
+
+def _number(day: str) -> str:
+    return f"12 * year({day}) + month({day}) - 1"
+
+
+def _splits_alone(tabular: Tabular, cells: Mapping[str, _Cell]) -> str | None:
+    """Name the date column if its own value, of a type of dates, is all that rows are split by."""
+    if tabular.dated_by != (tabular.date,) or tabular.reported or tabular.delay or tabular.undated:
+        return None
+    dated = cells[tabular.date.lower()]
+    return dated.sql if dated.dtype in ("DATE", "TIMESTAMP") else None
 
 
 def _hashes(cells: Sequence[_Cell]) -> str:
@@ -233,7 +254,7 @@ def _is_code(value: str, tabular: Tabular, column: Column) -> list[str]:
     return [f"round({value}, 4) = {code:.4f}e0" for code in (*tabular.missing, *column.missing)]
 
 
-def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+def _decimal(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
     # Zero has one sign: hashes and comparisons take -0.0 for 0.0, so digests may not tell them apart.
     absent = " OR ".join(["isnan({v})", *_is_code("{v}", tabular, column)])
     value = f"CASE WHEN {absent} THEN NULL WHEN {{v}} = 0 THEN 0.0 ELSE {{v}} END"
@@ -248,13 +269,14 @@ def _number(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expre
 
 def _text(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
     absent = ["lower({v}) IN ('', 'nan')", *_is_code("TRY_CAST({v} AS DOUBLE)", tabular, column)]
+    value = "CASE WHEN ends_with({v}, '.0') THEN left({v}, -2) ELSE {v} END" if column.whole else "{v}"
     return _Expression(
-        f"trim(CAST({cell.sql} AS VARCHAR))", f"CASE WHEN {' OR '.join(absent)} THEN NULL ELSE {{v}} END"
+        f"trim(CAST({cell.sql} AS VARCHAR))", f"CASE WHEN {' OR '.join(absent)} THEN NULL ELSE {value} END"
     )
 
 
 def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
-    dates_rows = column.name == tabular.date
+    dates_rows = column.name in tabular.dated_by
     # Vendors date what never ends, a perpetual bond's maturity, by a day far away, mostly 9999-12-31.
     last = LAST_DAY if dates_rows else date.max
     within = f"{{v}} BETWEEN DATE '{FIRST_DAY}' AND DATE '{last}'"
@@ -264,16 +286,51 @@ def _date(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Express
         day = f"regexp_replace({text}, '[ T][0-9]{{1,2}}:.*$', '')"
         # The cast reads ISO dates, which most are, much faster than the list of formats.
         parsed = f"coalesce(TRY_CAST({text} AS DATE), CAST(try_strptime({day}, [{_listed(DATE_FORMATS)}]) AS DATE))"
-        blank = "" if dates_rows else f" AND NOT {_blank('CAST({r} AS VARCHAR)', column)}"
-        tests.append(("date", f"{{v}} IS NULL{blank}"))
+        tests.append(("date", f"{{v}} IS NULL AND NOT {_blank('CAST({r} AS VARCHAR)', column)}"))
     elif cell.dtype == "DATE" or cell.dtype.startswith("TIMESTAMP"):
         parsed = f"CAST({cell.sql} AS DATE)"
-        tests += [("date", "{v} IS NULL")] if dates_rows else []
     else:
         raise _wrong_type(column, cell, file)
-    if dates_rows and tabular.first_day:
+    if column.name == tabular.date and tabular.first_day:
         tests.append(("first", "day({v}) <> 1"))
     return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", tuple(tests))
 
 
-_EXPRESSIONS = {"number": _number, "text": _text, "date": _date}
+def _time(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expression:
+    blank = "{r} IS NULL"
+    if cell.dtype == "VARCHAR":
+        blank = _blank("{r}", column)
+        parsed = _time_of_text(f"trim({cell.sql})")
+    elif cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
+        blank = "({r} IS NULL OR isnan(CAST({r} AS DOUBLE)))"
+        parsed = _time_of_seconds(f"CAST({cell.sql} AS DOUBLE)")
+    elif cell.dtype in ("TIME", "TIME_NS"):
+        parsed = f"CAST({cell.sql} AS TIME)"
+    else:
+        raise _wrong_type(column, cell, file)
+    # The end of a day, which some tools write and DuckDB reads, is no time of that day.
+    within = "{v} < TIME '24:00:00'"
+    wrong = (("time", f"{{v}} IS NULL AND NOT {blank}"), ("time", f"NOT ({within})"))
+    return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", wrong)
+
+
+def _time_of_text(text: str) -> str:
+    """Read HH:MM:SS, HHMMSS, or a number of up to five digits before its point as seconds after midnight."""
+    colons = f"length({text}) = 8 AND {text}[3] = ':' AND {text}[6] = ':'"
+    others = f"regexp_full_match({text}, '[0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}}([.][0-9]+)?')"
+    packed = f"concat_ws(':', {text}[1:2], {text}[3:4], {text}[5:6])"
+    seconds = _time_of_seconds(f"TRY_CAST({text} AS DOUBLE)")
+    return (
+        f"CASE WHEN {colons} OR {others} THEN TRY_CAST({text} AS TIME) "
+        f"WHEN regexp_full_match({text}, '[0-9]{{6}}') THEN TRY_CAST({packed} AS TIME) "
+        f"WHEN regexp_full_match({text}, '[0-9]{{1,5}}([.][0-9]*)?') THEN {seconds} END"
+    )
+
+
+def _time_of_seconds(seconds: str) -> str:
+    """Read seconds after midnight, as SAS counts them."""
+    micros = f"CAST(round(1e6 * {seconds}) AS BIGINT)"
+    return f"CASE WHEN {seconds} >= 0 AND {seconds} < 86400 THEN CAST(make_timestamp({micros}) AS TIME) END"
+
+
+_EXPRESSIONS = {"number": _decimal, "text": _text, "date": _date, "time": _time}

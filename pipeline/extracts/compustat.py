@@ -1,4 +1,4 @@
-"""Compustat's annual, quarterly and company files.
+"""Compustat's annual and quarterly files.
 
 Belongs here: columns, keys and the month in which a row became known. Does not: filters and accounting
 (``pipeline.equity``). Money is millions, shares are millions, prices dollars.
@@ -13,7 +13,7 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.parsing import month_of
-from pipeline.extracts.table import Column, Table, Tabular, View
+from pipeline.extracts.table import Table, Tabular, View, columns
 
 FORMATS = ("indfmt", "datafmt", "popsrc", "consol")
 
@@ -34,14 +34,6 @@ QUARTERLY_ITEMS = (
 
 QUARTER_DELAY = 3
 """Months after its end at which a quarter without a report date counts as known."""
-
-
-def _columns(dates: Sequence[str], texts: Sequence[str], numbers: Sequence[str]) -> tuple[Column, ...]:
-    return (
-        *(Column(name=name, kind="date") for name in dates),
-        *(Column(name=name, kind="text") for name in texts),
-        *(Column(name=name, kind="number") for name in numbers),
-    )
 
 
 def _whole(*names: str) -> dict[str, dy.Column]:
@@ -87,16 +79,6 @@ Fundq = type(
 )
 
 
-class Company(dy.Schema):
-    """Header of a firm: its values are today's, so that nothing dated is made of them."""
-
-    month = dy.Date()
-    gvkey = dy.String(primary_key=True)
-    sic = dy.String(nullable=True)
-    conm = dy.String(nullable=True)
-    ipodate = dy.Date(nullable=True)
-
-
 def _identified(block: pl.DataFrame, *whole: str) -> pl.DataFrame:
     """Keys as Compustat writes them, six digits, whatever the export made of them."""
     return block.with_columns(pl.col("gvkey").str.zfill(6), *(pl.col(name).cast(pl.Int64) for name in whole))
@@ -112,15 +94,13 @@ def _fundq(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
     return _identified(block, "fyr", "fyearq", "fqtr").with_columns(month=pl.coalesce(reported, assumed))
 
 
-def _company(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
-    return _identified(block).with_columns(month=month_of(pl.col("ipodate")))
-
-
 TABULARS = (
     Tabular(
         stem="comp.funda",
-        columns=_columns(
-            ("datadate",), ("gvkey", *FORMATS, "curcd", "cusip", "conm"), ("fyear", "fyr", "sich", *ANNUAL_ITEMS)
+        columns=columns(
+            dates=("datadate",),
+            texts=("gvkey", *FORMATS, "curcd", "cusip", "conm"),
+            numbers=("fyear", "fyr", "sich", *ANNUAL_ITEMS),
         ),
         date="datadate",
         views=(
@@ -132,8 +112,10 @@ TABULARS = (
     ),
     Tabular(
         stem="comp.fundq",
-        columns=_columns(
-            ("datadate", "rdq"), ("gvkey", *FORMATS, "curcdq"), ("fyr", "fyearq", "fqtr", *QUARTERLY_ITEMS)
+        columns=columns(
+            dates=("datadate", "rdq"),
+            texts=("gvkey", *FORMATS, "curcdq"),
+            numbers=("fyr", "fyearq", "fqtr", *QUARTERLY_ITEMS),
         ),
         date="datadate",
         reported="rdq",

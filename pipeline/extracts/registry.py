@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pipeline.extracts import (
     anomalies,
+    bond_sources,
     compustat,
     crsp_stocks,
     factors,
+    fisd,
     fred,
     fred_md,
     french,
@@ -20,8 +22,18 @@ from pipeline.extracts import (
 from pipeline.extracts.crsp import DSI, MSI
 from pipeline.extracts.index_constituents import INDEX_CONSTITUENTS
 from pipeline.extracts.table import Layout, Tabular
+from pipeline.extracts.trace import TRACE_ENHANCED
 
-TABULARS: tuple[Tabular, ...] = (INDEX_CONSTITUENTS, MSI, DSI, *crsp_stocks.TABULARS, *compustat.TABULARS)
+TABULARS: tuple[Tabular, ...] = (
+    INDEX_CONSTITUENTS,
+    MSI,
+    DSI,
+    *crsp_stocks.TABULARS,
+    *compustat.TABULARS,
+    TRACE_ENHANCED,
+    *fisd.TABULARS,
+    *bond_sources.TABULARS,
+)
 """Tables recognised by the name of their file or folder."""
 
 LAYOUTS: tuple[Layout, ...] = (

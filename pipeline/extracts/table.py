@@ -6,7 +6,8 @@ Belongs here: descriptions, no vendor. Does not: parsing (``reading``, ``wide``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import datetime
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -87,18 +88,30 @@ class Column:
     ----------
     name : str
         The vendor's spelling; matched in any case and staged in lower case.
-    kind : {"text", "number", "date"}
-        Numbers become 64-bit floats, text is stripped.
+    kind : {"text", "number", "date", "time"}
+        Numbers become 64-bit floats, text is stripped, a time is one of the day.
     missing : tuple of float
         Codes that mean missing in this column alone, as `Tabular.missing`.
     letters : bool
         Whether a single letter in the place of a number or a date is a missing value too, as SAS writes it.
+    whole : bool
+        Whether a text is a whole number that a tool may have taken for a decimal one: 12.0 is 12.
     """
 
     name: str
-    kind: Literal["text", "number", "date"]
+    kind: Literal["text", "number", "date", "time"]
     missing: tuple[float, ...] = ()
     letters: bool = False
+    whole: bool = False
+
+
+def columns(*, dates: Sequence[str] = (), texts: Sequence[str] = (), numbers: Sequence[str] = ()) -> tuple[Column, ...]:
+    """Columns of the kinds that most are of, without codes of their own for missing."""
+    return (
+        *(Column(name=name, kind="date") for name in dates),
+        *(Column(name=name, kind="text") for name in texts),
+        *(Column(name=name, kind="number") for name in numbers),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +133,7 @@ class Tabular:
     columns : tuple of Column
         Columns that must be there; others are ignored.
     date : str
-        Name of the column that dates a row; rows are split by its month.
+        Name of the column that dates a row; rows are split by its month. Empty for a table without dates.
     views : tuple of View
         The staged tables it gives.
     missing : tuple of float
@@ -133,6 +146,10 @@ class Tabular:
         not before it; empty where there is none.
     delay : int
         Months after ``date`` by which rows are split that ``reported`` says nothing of.
+    instead : tuple of str
+        Date columns that are asked, in this order, where ``date`` is blank.
+    undated : date, optional
+        First day of the month of rows that no column dates; None where such rows are refused.
     """
 
     stem: str
@@ -143,3 +160,10 @@ class Tabular:
     first_day: bool = False
     reported: str = ""
     delay: int = 0
+    instead: tuple[str, ...] = ()
+    undated: datetime.date | None = None
+
+    @property
+    def dated_by(self) -> tuple[str, ...]:
+        """Columns whose first day that is not blank dates a row."""
+        return tuple(name for name in (self.date, *self.instead) if name)

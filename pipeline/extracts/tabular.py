@@ -25,6 +25,7 @@ _PROBLEMS = {
     "number": ("holds what is no number", "correct or empty these cells"),
     "infinite": ("holds non-finite numbers", "correct or empty these cells"),
     "date": ("holds unparseable dates", _DATES),
+    "time": ("holds unparseable times", "write times of day as HH:MM:SS or HHMMSS"),
     "first": ("holds days other than the first of a month", "date every row with the first day of its month"),
 }
 
@@ -237,7 +238,9 @@ class TabularReader:
         parts = "split_part(problem__, chr(9), 1), split_part(problem__, chr(9), 2)"
         found = self._base.execute(f"SELECT {parts}, count(*) FROM {rows} GROUP BY ALL ORDER BY 3 DESC, 1 LIMIT 1")
         ((column, kind, count),) = found.fetchall()
-        key = [f'"{name.lower()}"' for name in dict.fromkeys((self._tabular.date, *_identifying(self._tabular)))]
+        key = [
+            f'"{name.lower()}"' for name in dict.fromkeys((*self._tabular.dated_by[:1], *_identifying(self._tabular)))
+        ]
         cell = "split_part(problem__, chr(9), 3)"
         where = f"{rows} AND starts_with(problem__, {quoted(f'{column}{chr(9)}{kind}{chr(9)}')})"
         query = f"SELECT {', '.join(key)}, {cell}, file__ FROM {where} ORDER BY ALL LIMIT 5"

@@ -23,6 +23,7 @@ _RULES = {
     "nullability": ("is empty", "fill these cells or leave the rows out"),
     "inf": ("holds non-finite numbers", "correct or empty these cells"),
     "nan": ("holds NaN", "correct or empty these cells"),
+    "check__cusip": ("is no CUSIP of eight or nine characters", "write the CUSIP as the vendor does"),
 }
 _RETURN_REMEDY = "check the units and the codes for missing values"
 

@@ -37,8 +37,11 @@ TREASURY_SERIES: Mapping[str, str] = MappingProxyType(
 #: Tenor -> years, of the bonds whose returns are computed.
 PAR_BONDS: Mapping[str, int] = MappingProxyType({"10y": 10, "20y": 20, "30y": 30})
 
-#: Longest zero yield, in years: the forward rate from year 10 to 11 needs it.
-ZERO_YEARS = 11
+#: Longest zero yield, in years, as long as the longest bonds that are priced off the curve; tables end at eleven or later.
+ZERO_YEARS = 30
+
+#: Longest maturity from which a forward spread starts: the forward rate from year 10 to 11 needs eleven years.
+FORWARD_YEARS = 10
 
 
 def treasury_curve(
@@ -170,6 +173,7 @@ def _zeros_and_forwards(zero_yields: pl.DataFrame | None, grid: Sequence[date]) 
             last.group_by("month").agg(per_year), [f"zero_{n}" for n in years], grid[0], grid[-1]
         ).values
     spreads = {
-        f"forward_spread_{n}": (n + 1) * zero[:, n] - n * zero[:, n - 1] - zero[:, 0] for n in range(1, ZERO_YEARS)
+        f"forward_spread_{n}": (n + 1) * zero[:, n] - n * zero[:, n - 1] - zero[:, 0]
+        for n in range(1, FORWARD_YEARS + 1)
     }
     return {f"zero_{n}": zero[:, n - 1] for n in years} | spreads

@@ -42,10 +42,36 @@ GAMMA: dict[str, tuple[float, float, float]] = {
 LOSS = 0.20
 """Return lost by a bond in the month of its default."""
 
+EXITS = ("short", "default", "exchange", "call")
+"""Less than 366 days to maturity; months after a default; a price out of all bounds; called."""
+
 COMMON_NOISE = 0.4
 """Correlation of a bond's idiosyncratic return with its issuer's credit shock."""
 
 OBSERVED = tuple(name for name in GAMMA if name != "constant")
+
+
+@dataclass(frozen=True)
+class BondLives:
+    """What became of every bond, in the order of `Issues`.
+
+    Parameters
+    ----------
+    prices : ndarray, shape (T, B)
+        Clean price at the end of the month per 100 of face, from the first month in the index to the one at whose end
+        the bond leaves it, both included; NaN before and after.
+    default : ndarray of int, shape (B,)
+        Month index in which it defaults; T where it never does.
+    left : ndarray of int, shape (B,)
+        Month index at whose end it leaves; T where it is still there.
+    reason : ndarray of str, shape (B,)
+        Why it leaves: a value of `EXITS`; empty where it is still there.
+    """
+
+    prices: Array
+    default: NDArray[np.intp]
+    left: NDArray[np.intp]
+    reason: NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,8 @@ class BondPanel:
         Excess return earned in the month after the snapshot, decimals; NaN in the last month.
     beta : ndarray, shape (n, 3)
         True conditional betas.
+    lives : BondLives
+        What became of every bond, in the index's months and in those in which the index passes it over.
     """
 
     month: NDArray[np.intp]
@@ -75,6 +103,7 @@ class BondPanel:
     ranks: Array
     excess: Array
     beta: Array
+    lives: BondLives
 
 
 @dataclass
@@ -87,6 +116,7 @@ class _Book:
     gone: NDArray[np.bool_]
     default_left: NDArray[np.intp]
     hidden_left: NDArray[np.intp]
+    lives: BondLives
 
 
 def simulate_bonds(clock: Clock, issues: Issues, firms: Firms, states: MacroStates, alive: int, seed: int) -> BondPanel:
@@ -116,6 +146,10 @@ def simulate_bonds(clock: Clock, issues: Issues, firms: Firms, states: MacroStat
     book = _Book(
         price=issues.price.copy(), liquidity=rng.standard_normal(n), beta=np.zeros((n, 3)), gone=np.zeros(n, bool),
         default_left=np.full(n, -1), hidden_left=np.zeros(n, np.intp),
+        lives=BondLives(
+            prices=np.full((clock.n, n), np.nan), default=np.full(n, clock.n), left=np.full(n, clock.n),
+            reason=np.full(n, "", dtype="U8"),
+        ),
     )  # fmt: skip
     gamma = np.array(list(GAMMA.values()))
     earned = states.factors[clock.first_snapshot + 1 :]
@@ -132,7 +166,7 @@ def simulate_bonds(clock: Clock, issues: Issues, firms: Firms, states: MacroStat
         if t + 1 < clock.n:
             excess[members] = _earn(t + 1, members, issues, firms, states, book, second_moment, rng)
         blocks.append((np.full(len(seen), t), seen, columns, clean, ranks, excess[seen], book.beta[seen]))
-    return _panel(blocks)
+    return _panel(blocks, book.lives)
 
 
 def observed_characteristics(columns: dict[str, Array]) -> list[Array]:
@@ -163,9 +197,12 @@ def _members(
 ) -> NDArray[np.intp]:
     """Bonds outstanding at the end of month t, after maturities, calls, distressed exchanges and ended defaults."""
     here = (issues.entry <= t) & ~book.gone
+    book.lives.prices[t, here] = book.price[here]
     short = issues.maturity.astype("datetime64[D]") - clock.month_ends[t] < np.timedelta64(366, "D")
     extreme = (book.price < 22) | (book.price > 175)
-    book.gone |= here & (short | (book.default_left == 0) | extreme & (book.default_left < 0))
+    _leave(t, book, here & extreme & (book.default_left < 0), "exchange")
+    _leave(t, book, here & (book.default_left == 0), "default")
+    _leave(t, book, here & short, "short")
     here &= ~book.gone
     share = (t - clock.first_snapshot) / (clock.n - clock.first_snapshot)
     surplus = int(here.sum() - round(alive * (0.88 + 0.24 * share)))
@@ -173,12 +210,21 @@ def _members(
     if surplus > 0 and len(callable_):
         # The dearest bonds are called first, with some chance in it.
         appeal = book.price[callable_] + 8 * rng.standard_normal(len(callable_))
-        book.gone[callable_[np.argsort(-appeal, kind="stable")[:surplus]]] = True
+        called = np.zeros(issues.n, bool)
+        called[callable_[np.argsort(-appeal, kind="stable")[:surplus]]] = True
+        _leave(t, book, called, "call")
     members = np.flatnonzero((issues.entry <= t) & ~book.gone)
     book.hidden_left[members] = np.maximum(book.hidden_left[members] - 1, 0)
     idle = (book.hidden_left[members] == 0) & (issues.entry[members] < t - 6) & (rng.random(len(members)) < 0.003)
     book.hidden_left[members[idle]] = rng.integers(1, 5, idle.sum())
     return members
+
+
+def _leave(t: int, book: _Book, leaving: NDArray[np.bool_], reason: str) -> None:
+    """Let bonds leave at the end of month t."""
+    book.gone |= leaving
+    book.lives.left[leaving] = t
+    book.lives.reason[leaving] = reason
 
 
 def _snapshot(
@@ -237,10 +283,11 @@ def _earn(
     book.default_left[members] = np.where(sound, -1, book.default_left[members] - 1)
     # Some leave the index at once, their last return the bad one; the others stay some months rated D.
     book.default_left[members[struck]] = rng.integers(0, 4, struck.sum())
+    book.lives.default[members[struck]] = t
     return excess
 
 
-def _panel(blocks: list[tuple]) -> BondPanel:
+def _panel(blocks: list[tuple], lives: BondLives) -> BondPanel:
     """Stack the months."""
     month, bond, columns, clean, ranks, excess, beta = zip(*blocks, strict=True)
     return BondPanel(
@@ -251,4 +298,5 @@ def _panel(blocks: list[tuple]) -> BondPanel:
         ranks=np.concatenate(ranks),
         excess=np.concatenate(excess),
         beta=np.concatenate(beta),
+        lives=lives,
     )

@@ -34,19 +34,67 @@ RATINGS: tuple[str, ...] = (
 )  # fmt: skip
 """Composite ratings; position 0 is ordinal 1, D is 22."""
 
-_FIRST = ("Nor", "Val", "Ces", "Tor", "Mar", "Bel", "Quin", "Ster", "Har", "Lum", "Ost", "Per", "Rav", "Sil", "Ver")
-_SECOND = ("vane", "dale", "tia", "rick", "mont", "gate", "leaf", "wick", "field", "brook", "stone", "ria", "core")
-_THIRD = ("Holdings", "Group", "Inc", "Corp", "Partners", "Industries", "Systems", "Company", "Works", "Brands")
+_FIRST = ("Nor", "Val", "Ces", "Tim", "Mag", "Pyr", "Quin", "Ster", "Jav", "Lum", "Ost", "Bel", "Hud", "Kin", "Wex")
+_MIDDLE = ("al", "en", "ir", "os", "um", "ba", "co", "de", "fi", "gu", "ly")
+_LAST = (
+    "vane", "shire", "tia", "rick", "mont", "gate", "leaf", "worth", "field", "brook", "stone", "lund", "port",
+)  # fmt: skip
+_FORMS = ("Holdings", "Group", "Inc", "Corp", "Partners", "Industries", "Systems", "& Company", "Works", "Brands")
+_REGIONS = ("American", "Pacific", "Northern", "Federal", "Continental", "Prairie", "Highland", "Gulf")
+
+TWIN_FIRST, TWIN_STEP = 11, 40
+"""Position of the first of the firms that have a near twin, the firm after it, and of the firms from one to the next.
+
+All of them are listed where the market has so many issuers.
+"""
+
 _ISSUE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def firm_names(n: int, rng: np.random.Generator) -> list[str]:
-    """Return `n` distinct firm names."""
-    stems = [first + second for first in _FIRST for second in _SECOND]
-    names = [f"{stem} {third}" for third in _THIRD for stem in stems]
-    if n > len(names):
-        names = [f"{name} {number}" for number in range(1, n // len(names) + 2) for name in names]
-    return [names[i] for i in rng.permutation(len(names))[:n]]
+    """Names of firms, each of a distinct word and a form, with a few pairs that are hard to tell apart.
+
+    The middle syllable follows from the other parts, so that two names that share one part differ in two others: except
+    for the planted twins, no two names are nearly alike, with their forms or without.
+
+    Parameters
+    ----------
+    n : int
+        Number of firms.
+    rng : numpy.random.Generator
+        Draws their order.
+
+    Returns
+    -------
+    list of str
+        Distinct names; those of `twins` differ by one letter of a long name, or by their legal form alone, in turn.
+    """
+    words = [
+        (first + _MIDDLE[(a + b + c) % len(_MIDDLE)] + last, form)
+        for c, form in enumerate(_FORMS)
+        for a, first in enumerate(_FIRST)
+        for b, last in enumerate(_LAST)
+    ]
+    if n > len(words):
+        words = [(f"{_region(copy)} {word}", form) for copy in range(n // len(words) + 1) for word, form in words]
+    chosen = [words[i] for i in rng.permutation(len(words))[:n]]
+    for place, (one, other) in enumerate(twins(n)):
+        word = chosen[one][0]
+        alike = word[:-1] + ("a" if word[-1] != "a" else "o")
+        long = "Consolidated Industries"
+        chosen[one], chosen[other] = ((word, "Inc"), (word, "Corp")) if place % 2 else ((word, long), (alike, long))
+    return [f"{word} {form}" for word, form in chosen]
+
+
+def twins(n: int) -> list[tuple[int, int]]:
+    """Positions of the pairs of twins among the first `n` firms."""
+    return [(one, one + 1) for one in range(TWIN_FIRST, n - 1, TWIN_STEP)]
+
+
+def _region(copy: int) -> str:
+    """Word before the names of markets that are too large for the others."""
+    again = copy // len(_REGIONS)
+    return _REGIONS[copy % len(_REGIONS)] + (f" {again + 1}" if again else "")
 
 
 def issuer_codes(n: int, rng: np.random.Generator) -> list[str]:

@@ -32,6 +32,8 @@ class Issues:
         Position of the issuer among the firms.
     entry : ndarray of int
         Month index at whose end the bond is first in the index.
+    offered : ndarray of datetime64[D]
+        Day of issue, a whole number of years before the maturity; before the clock where the bond is seasoned.
     maturity : ndarray of datetime64[D]
         Maturity date.
     years : ndarray
@@ -48,6 +50,7 @@ class Issues:
 
     issuer: NDArray[np.intp]
     entry: NDArray[np.intp]
+    offered: NDArray[np.datetime64]
     maturity: NDArray[np.datetime64]
     years: Array
     coupon: Array
@@ -105,6 +108,7 @@ def simulate_issuance(clock: Clock, size: MarketSize, firms: Firms, states: Macr
     return Issues(
         issuer=issuer,
         entry=entry,
+        offered=issue_month.astype("datetime64[D]") + day,
         maturity=maturity,
         years=years,
         coupon=coupon,

@@ -21,6 +21,9 @@ HALTED, OVER_THE_COUNTER = -2, 20
 
 HALT_MONTHS = 2
 
+NEW_NAME_SHARE = 0.1
+"""Share of the plain firms with one class that go on under a new name; firms with bonds are among them."""
+
 SIC: dict[str, tuple[int, ...]] = {
     "Energy": (1311, 2911), "Banking": (6022, 6035), "Healthcare": (2834, 8062), "Utility": (4911, 4923),
     "Technology & Electronics": (3674, 7372), "Basic Industry": (2821, 3312), "Consumer Goods": (2086, 2844),
@@ -157,6 +160,8 @@ def _changes(
     planned = changes[role.change]
     if role.name == "plain" and place < 0.25:
         planned = [(early, {"siccd": int(name["siccd"]) + 1, "shrcd": 10})]
+    if role.name == "plain" and place > 1 - NEW_NAME_SHARE and listings.firm[s] not in listings.firm[listings.second]:
+        planned = [(early, {"comnam": new["comnam"], "ticker": new["ticker"]})]
     return planned
 
 

@@ -13,10 +13,32 @@ import pandas as pd
 import polars as pl
 from sklearn.linear_model import LinearRegression
 
-RATING_KEY = {
-    "AAA": 1, "AA1": 2, "AA2": 3, "AA3": 4, "A1": 5, "A2": 6, "A3": 7, "BBB1": 8, "BBB2": 9, "BBB3": 10, "BB1": 11,
-    "BB2": 12, "BB3": 13, "B1": 14, "B2": 15, "B3": 16, "CCC1": 17, "CCC2": 18, "CCC3": 19, "CC": 20, "C": 21, "D": 22,
-}  # fmt: skip
+FRENCH = """
+ 1 NoDur 0100-0999 2000-2399 2700-2749 2770-2799 3100-3199 3940-3989
+ 2 Durbl 2500-2519 2590-2599 3630-3659 3710-3711 3714-3714 3716-3716 3750-3751 3792-3792 3900-3939 3990-3999
+ 3 Manuf 2520-2589 2600-2699 2750-2769 2800-2829 2840-2899 3000-3099 3200-3569 3580-3621 3623-3629 3700-3709 3712-3713
+   3715-3715 3717-3749 3752-3791 3793-3799 3860-3899
+ 4 Enrgy 1200-1399 2900-2999
+ 5 HiTec 3570-3579 3622-3622 3660-3692 3694-3699 3810-3839 7370-7372 7373-7373 7374-7374 7375-7375 7376-7376 7377-7377
+   7378-7378 7379-7379 7391-7391 8730-8734
+ 6 Telcm 4800-4899
+ 7 Shops 5000-5999 7200-7299 7600-7699
+ 8 Hlth  2830-2839 3693-3693 3840-3859 8000-8099
+ 9 Utils 4900-4949
+"""
+
+
+def french_industry(code: float) -> float:
+    """Number of the industry of a SIC code in the published table, 10 for the rest, NaN without a code."""
+    if np.isnan(code) or code < 100:
+        return np.nan
+    number = 0
+    for word in FRENCH.split():
+        if word.isdigit():
+            number = int(word)
+        elif "-" in word and int(word[:4]) <= code <= int(word[5:]):
+            return number
+    return 10
 
 
 def to_pandas(frame: pl.DataFrame) -> pd.DataFrame:
@@ -53,7 +75,9 @@ def nonzero(a: float) -> float:
 class SlowMarket:
     """The input frames by month and bond, and the quantities that average over bonds."""
 
-    def __init__(self, snapshot, returns, french_factors, treasury_curve, vix_innovation, bond_market_factor, seen):
+    def __init__(
+        self, snapshot, returns, french_factors, treasury_curve, vix_innovation, bond_market_factor, firms, seen
+    ):
         self.snapshot = to_pandas(snapshot).set_index(["month", "isin"])
         self.rows = {isin: rows.droplevel("isin") for isin, rows in self.snapshot.groupby(level="isin")}
         earned = to_pandas(returns)
@@ -69,6 +93,9 @@ class SlowMarket:
         self.factors["vix"] = vix
         self.factors["vix_lag"] = vix.reindex(everything).shift(1)
         self.factors["bond"] = to_pandas(bond_market_factor).set_index("month")["bond_market_factor"]
+        self.curve = curve
+        self.firms = {} if firms is None else to_pandas(firms).set_index(["month", "permno"]).to_dict("index")
+        self.firm_names = [] if firms is None else [name for name in firms.columns if name not in ("month", "permno")]
         self.seen = to_pandas(seen).groupby("isin")["month"].min()
         weighted = earned[(earned["value_start"] > 0) & earned["ret"].notna() & earned["sector"].notna()]
         self.sectors = {
@@ -97,16 +124,16 @@ class SlowMarket:
 
 
 def revenue(market: SlowMarket, isin: str, month: pd.Period) -> float:
-    return quotient(market.item(isin, month, "ebit"), market.item(isin, month, "ebitmargin"))
+    return quotient(market.item(isin, month, "ebit"), market.item(isin, month, "ebit_margin"))
 
 
 def assets(market: SlowMarket, isin: str, month: pd.Period) -> float:
-    book = quotient(market.item(isin, month, "marketcap"), market.item(isin, month, "pricetobook"))
+    book = quotient(market.item(isin, month, "marketcap"), market.item(isin, month, "price_to_book"))
     return market.item(isin, month, "debt") + book
 
 
 def profitability(market: SlowMarket, isin: str, month: pd.Period) -> float:
-    gross = revenue(market, isin, month) * market.item(isin, month, "grossmargin")
+    gross = revenue(market, isin, month) * market.item(isin, month, "gross_margin")
     return quotient(gross, assets(market, isin, month))
 
 
@@ -125,30 +152,41 @@ def industry_adjusted(market: SlowMarket, isin: str, month: pd.Period) -> float:
     return own - slopes["sector"] * market.sector_return(isin, month) if slopes else np.nan
 
 
+def issue_date(market: SlowMarket, isin: str, month: pd.Period) -> pd.Timestamp:
+    offered = market.item(isin, month, "issue_date")
+    return market.seen[isin].to_timestamp(how="end").normalize() if pd.isna(offered) else pd.Timestamp(offered)
+
+
+def same_stock(market: SlowMarket, isin: str, one: pd.Period, other: pd.Period) -> bool:
+    """Whether the bond is linked to the same stock in two months; the index names none, which counts as one."""
+    stocks = [market.item(isin, month, "permno") for month in (one, other)]
+    return stocks[0] == stocks[1] or bool(np.isnan(stocks).all())
+
+
 def one_bond(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
     """Every raw characteristic of one bond in one month, missing as NaN."""
     now = lambda column: market.item(isin, month, column)  # noqa: E731
     end = month.to_timestamp(how="end").normalize()
-    issued = market.seen[isin].to_timestamp(how="end").normalize()
+    issued = issue_date(market, isin, month)
     maturity = pd.Timestamp(now("maturity"))
     life = (maturity - issued).days if not pd.isna(maturity) else np.nan
     out = {
         "bond_age_years": (end - issued).days / 365.25,
         "bond_age_pct": (end - issued).days / life if life > 0 else np.nan,
         "coupon": now("coupon"),
-        "face_value": now("paramount"),
-        "duration": now("dur"),
-        "rating": float(RATING_KEY.get(now("rating"), np.nan)),
-        "spread": now("oas_bom"),
-        "default_probability": now("pd_drisk") if now("pd_drisk") > -0.99 else np.nan,
-        "book_to_price": quotient(1.0, now("pricetobook")),
+        "face_value": now("face_value"),
+        "duration": now("duration"),
+        "rating": now("rating"),
+        "spread": now("spread"),
+        "default_probability": now("default_probability") if now("default_probability") > -0.99 else np.nan,
+        "book_to_price": quotient(1.0, now("price_to_book")),
         "debt_to_ebitda": quotient(now("debt"), now("ebitda")),
-        "earnings_to_price": quotient(1.0, now("pricetoearnings")),
+        "earnings_to_price": quotient(1.0, now("price_to_earnings")),
         "marketcap": now("marketcap"),
         "debt": now("debt"),
         "profitability": profitability(market, isin, month),
-        "operating_leverage": quotient(now("ebitgrowth"), now("revenuegrowth")),
-        "book_leverage": now("leverageratio"),
+        "operating_leverage": quotient(now("ebit_growth"), now("revenue_growth")),
+        "book_leverage": now("leverage_ratio"),
         "market_leverage": quotient(now("debt"), now("marketcap")),
     }
     out["spread_to_default_probability"] = quotient(out["spread"], out["default_probability"])
@@ -168,6 +206,9 @@ def _moments(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float
     )
     prices = pd.Series([stock_price(market, isin, t) for t in market.history(isin, month, 61)])
     stock = (prices / prices.shift(1) - 1).iloc[1:]
+    months = market.history(isin, month, 61)
+    kept = [same_stock(market, isin, one, other) for one, other in zip(months[:-1], months[1:], strict=True)]
+    stock = stock[kept]
     earned = market.returns_of(isin, month, 60).dropna()
     short = market.returns_of(isin, month, 36).dropna()
     return {
@@ -183,10 +224,11 @@ def _momentum(market: SlowMarket, isin: str, month: pd.Period, rating: float) ->
     def change(get) -> float:
         return 100 * quotient(get(month - 2) - get(month - 6), get(month - 6))
 
-    bond = change(lambda t: market.item(isin, t, "price_bom"))
-    near, far = market.item(isin, month - 2, "oas_bom"), market.item(isin, month - 6, "oas_bom")
+    one_stock = same_stock(market, isin, month - 2, month - 6)
+    bond = change(lambda t: market.item(isin, t, "price"))
+    near, far = market.item(isin, month - 2, "spread"), market.item(isin, month - 6, "spread")
     return {
-        "mom_6m_equity": change(lambda t: stock_price(market, isin, t)),
+        "mom_6m_equity": change(lambda t: stock_price(market, isin, t)) if one_stock else np.nan,
         "mom_6m_bond": bond,
         "mom_6m_bond_x_rating": bond * rating,
         "mom_6m_log_spread": 100 * (np.log(near) - np.log(far)) if near > 0 and far > 0 else np.nan,
@@ -205,6 +247,40 @@ def _betas(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
     }
 
 
+def _features(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
+    """The features of Duraj and Giesecke that are not in the notebook, but the medians."""
+    now = lambda column: market.item(isin, month, column)  # noqa: E731
+    end = month.to_timestamp(how="end").normalize()
+    industry = french_industry(now("sic"))
+    firm = market.firms.get((month, now("permno")), {})
+    maturity = now("maturity")
+    return {
+        "sp_rating": now("sp_rating"),
+        "moody_rating": now("moody_rating"),
+        "amt_out": now("face_value"),
+        "accrued_interest": now("accrued_interest"),
+        "tau": np.nan if pd.isna(maturity) else (pd.Timestamp(maturity) - end).days / 365.25,
+        "age": (end - issue_date(market, isin, month)).days / 365.25,
+        "ytm": now("ytm"),
+        "bond_price": now("price"),
+        **{f"forward_spread_{n}": market.curve.at[month, f"forward_spread_{n}"] for n in range(1, 11)},
+        **{f"industry_{n}": np.nan if np.isnan(industry) else float(n == industry) for n in range(1, 11)},
+        **{f"issuer_{name}": firm.get(name, np.nan) for name in market.firm_names},
+    }
+
+
+def _medians(market: SlowMarket, isins: Sequence[str], month: pd.Period) -> dict[str, float]:
+    """Median of every fundamental over the stocks that the month's bonds name, each once."""
+    stocks = {market.item(isin, month, "permno") for isin in isins}
+    held = [market.firms[month, stock] for stock in stocks if (month, stock) in market.firms]
+    found = {}
+    for name in market.firm_names:
+        known = sorted(firm[name] for firm in held if not np.isnan(firm[name]))
+        middle = len(known) // 2
+        found[f"med_{name}"] = np.nan if not known else (known[middle] + known[-middle - 1]) / 2
+    return found
+
+
 def slow_characteristics(
     snapshot: pl.DataFrame,
     returns: pl.DataFrame,
@@ -212,15 +288,30 @@ def slow_characteristics(
     treasury_curve: pl.DataFrame,
     vix_innovation: pl.DataFrame,
     bond_market_factor: pl.DataFrame,
+    firm_characteristics: pl.DataFrame | None,
     seen: pl.DataFrame,
     months: Sequence[date],
 ) -> pd.DataFrame:
-    """Raw, winsorised (``_w``) and ranked (``_r``) characteristics with the columns month, isin; NaN is missing."""
-    market = SlowMarket(snapshot, returns, french_factors, treasury_curve, vix_innovation, bond_market_factor, seen)
+    """Raw, winsorised (``_w``) and ranked (``_r``) characteristics with the columns month, isin; NaN is missing.
+
+    ``firm_characteristics`` has the columns month, permno and the raw fundamentals, no others.
+    """
+    market = SlowMarket(
+        snapshot,
+        returns,
+        french_factors,
+        treasury_curve,
+        vix_innovation,
+        bond_market_factor,
+        firm_characteristics,
+        seen,
+    )
     blocks = []
     for month in sorted(pd.Period(m, freq="M") for m in months):
         isins = sorted(isin for t, isin in market.snapshot.index if t == month)
-        raw = pd.DataFrame([one_bond(market, isin, month) for isin in isins], index=pd.Index(isins, name="isin"))
+        medians = _medians(market, isins, month)
+        bonds = [one_bond(market, isin, month) | _features(market, isin, month) | medians for isin in isins]
+        raw = pd.DataFrame(bonds, index=pd.Index(isins, name="isin"))
         clipped = raw.apply(lambda x: x.clip(*np.nanpercentile(x, [1, 99])) if x.notna().any() else x)
         ranked = raw.apply(lambda x: ((x.rank() - 0.5) / x.count() - 0.5).fillna(0.0))
         block = pd.concat([raw, clipped.add_suffix("_w"), ranked.add_suffix("_r")], axis=1).reset_index()

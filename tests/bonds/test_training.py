@@ -5,16 +5,17 @@ from datetime import date
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from pipeline.bonds.registry import RANKED
+from pipeline.bonds.registry import RANKED, STANDARDISED, ranked
 from pipeline.bonds.training import bond_training_panel
 from pipeline.panel.calendar import month_range, shift
 
+TRAINED = ranked(STANDARDISED)
 MAY, JUNE, JULY = (date(2008, month, 1) for month in (5, 6, 7))
 
 
 def _characteristics(rows: list[tuple[date, str, float]]) -> pl.DataFrame:
     index = pl.DataFrame(rows, schema=["month", "isin", "rank"], orient="row")
-    return index.select("month", "isin", *[(pl.col("rank") + k).alias(name) for k, name in enumerate(RANKED)])
+    return index.select("month", "isin", *[(pl.col("rank") + k).alias(name) for k, name in enumerate(TRAINED)])
 
 
 def test_the_return_of_a_month_meets_the_characteristics_of_the_month_before():
@@ -28,7 +29,8 @@ def test_the_return_of_a_month_meets_the_characteristics_of_the_month_before():
         }
     ).vstack(pl.DataFrame({"month": [JUNE], "isin": ["C"], "ret_excess": [None], "ret": [0.1]}))
     panel = bond_training_panel(characteristics, returns, [JUNE])
-    assert panel.columns == ["month", "isin", "ret_excess", *RANKED]
+    assert panel.columns == ["month", "isin", "ret_excess", *TRAINED]
+    assert {*RANKED, "ytm_r", "issuer_beme_r", "issuer_suv_r"} < set(TRAINED)
     assert panel.select("month", "isin", "ret_excess", "bond_age_years_r", "bond_age_pct_r").rows() == [
         (JUNE, "A", 0.02, 0.1, 1.1),
         (JUNE, "B", -0.01, 0.2, 1.2),

@@ -1,0 +1,142 @@
+"""Which issues of FISD make up the universe: one entry a filter, from which come the flags and the waterfall.
+
+Belongs here: the filters and what can be chosen about them. Does not: the bounds on prices (``month_end``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import polars as pl
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssueSettings:
+    """What can be chosen about the universe of bonds.
+
+    Attributes
+    ----------
+    years_to_maturity : int
+        Fewest years from the end of the month to maturity.
+    rule_144a : bool
+        Keep private placements under rule 144A. The sources' filters do not name them, and TRACE has reported their
+        trades since 2014: they are kept by default.
+    """
+
+    years_to_maturity: int = 1
+    rule_144a: bool = True
+
+    def __post_init__(self) -> None:
+        if self.years_to_maturity < 0:
+            raise ValueError(f"years_to_maturity counts years after the month, not {self.years_to_maturity}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniverseFilter:
+    """One condition of the universe.
+
+    Attributes
+    ----------
+    keeps : callable
+        Boolean expression over the issues of a month as a function of the settings; null keeps nothing.
+    meaning : str
+        What stays, as the waterfall names it.
+    reason : str
+        Why the others go.
+    """
+
+    keeps: Callable[[IssueSettings], pl.Expr]
+    meaning: str
+    reason: str
+
+
+def _no(flag: str) -> Callable[[IssueSettings], pl.Expr]:
+    """Keep what FISD says is not so: a flag that is blank says nothing."""
+    return lambda settings: pl.col(flag) == "N"
+
+
+def _year_to_maturity(settings: IssueSettings) -> pl.Expr:
+    earliest = pl.col("month").dt.month_end().dt.offset_by(f"{settings.years_to_maturity}y")
+    return pl.col("maturity") >= earliest
+
+
+def _scheduled() -> pl.Expr:
+    since = pl.coalesce("dated_date", "offering_date")
+    known = pl.all_horizontal(pl.col("coupon", "interest_frequency", "day_count").is_not_null())
+    return known & (pl.col("coupon") >= 0.0) & (pl.col("maturity") > since)
+
+
+FIXED_OR_ZERO_COUPON = "fixed_or_zero_coupon"
+SCHEDULED = "scheduled"
+
+FILTERS: Mapping[str, UniverseFilter] = MappingProxyType(
+    {
+        "us_dollar": UniverseFilter(
+            keeps=_no("foreign_currency"),
+            meaning="in US dollars",
+            reason="payments in another currency bear its risk and accrue by other rules",
+        ),
+        FIXED_OR_ZERO_COUPON: UniverseFilter(
+            keeps=lambda settings: pl.col("coupon_type").is_in(("F", "Z")),
+            meaning="fixed or no coupon",
+            reason="the coming coupons of a floater are not known at the end of the month",
+        ),
+        "not_convertible": UniverseFilter(
+            keeps=_no("convertible"), meaning="not convertible", reason="the option to convert is a claim on equity"
+        ),
+        "not_exchangeable": UniverseFilter(
+            keeps=_no("exchangeable"),
+            meaning="not exchangeable",
+            reason="as convertible, into the stock of another company",
+        ),
+        "not_asset_backed": UniverseFilter(
+            keeps=_no("asset_backed"),
+            meaning="not asset backed",
+            reason="a claim on a pool of assets, not on the issuer's",
+        ),
+        "not_putable": UniverseFilter(
+            keeps=_no("putable"),
+            meaning="not putable",
+            reason="the holder's option changes what the price says of credit; the issuer's call is kept, since few "
+            "bonds without one were issued before the late 1980s",
+        ),
+        "not_perpetual": UniverseFilter(
+            keeps=_no("perpetual"), meaning="not perpetual", reason="without a maturity there is no yield to it"
+        ),
+        "rule_144a_kept": UniverseFilter(
+            keeps=lambda settings: pl.lit(settings.rule_144a) | (pl.col("rule_144a") == "N"),
+            meaning="of an admitted kind of placement",
+            reason="a setting says whether private placements under rule 144A stay",
+        ),
+        SCHEDULED: UniverseFilter(
+            keeps=lambda settings: _scheduled(),
+            meaning="with a schedule of payments",
+            reason="without coupon, frequency, day count, maturity and the day from which interest accrues, the dated "
+            "date or else the offering date, no payment is known",
+        ),
+        "identified": UniverseFilter(
+            keeps=lambda settings: pl.col("isin").is_not_null(),
+            meaning="with an ISIN of its own",
+            reason="it is the key of a bond's returns",
+        ),
+        "outstanding": UniverseFilter(
+            keeps=lambda settings: (pl.col("amount_outstanding") != 0.0).fill_null(True),
+            meaning="outstanding at the end of the month",
+            reason="nobody holds what was called or redeemed; an unknown amount is not zero",
+        ),
+        "years_to_maturity": UniverseFilter(
+            keeps=_year_to_maturity,
+            meaning="at least a year to maturity",
+            reason="indices drop bonds in their last year, and their prices grow stale",
+        ),
+    }
+)
+"""Column of ``bond_issues`` -> filter, in the order of the waterfall. Prices come from sources of corporate bonds, so
+that no filter on ``bond_type`` is needed to leave governments out."""
+
+
+def passes(settings: IssueSettings) -> list[pl.Expr]:
+    """Return every filter's outcome under its own name; null counts as not passed."""
+    return [entry.keeps(settings).fill_null(False).alias(name) for name, entry in FILTERS.items()]

@@ -1,0 +1,182 @@
+"""Monthly returns of bonds from their prices at two month ends, with what accrued and was paid between them.
+
+Belongs here: the return of a month and the source that it comes from. Does not: the prices themselves (``month_end``),
+coupons and accrual (``carry``), the returns that the index extract brings along (``returns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline.bonds.bond_math import BondTerms
+from pipeline.bonds.carry import TERMS, accrued, days_of, numbers_of, paid
+from pipeline.bonds.month_end import (
+    PRIORITY,
+    RECOVERY,
+    BondPriceSettings,
+    first_source,
+    month_end_prices,
+    recovery_prices,
+)
+from pipeline.bonds.returns import PERCENT, SCHEMA
+from pipeline.equity.waterfall import waterfall
+from pipeline.panel.calendar import shift
+
+LOOKBACK = 1
+"""Months before the built one of every input but ``bonds.recovery`` and the riskless rate."""
+
+
+def trade_returns(
+    bond_issues: pl.DataFrame,
+    trace_daily: pl.DataFrame | None,
+    quotes: Mapping[str, pl.DataFrame],
+    recovery: pl.DataFrame | None,
+    french_factors: pl.DataFrame,
+    months: Sequence[date],
+    settings: BondPriceSettings | None = None,
+) -> pl.DataFrame:
+    """Return what every bond of the universe earned in each month.
+
+    Parameters
+    ----------
+    bond_issues : pl.DataFrame
+        The asset of that name; the month before each built one says which bonds are in the universe and on which terms,
+        the built month which of them are in default.
+    trace_daily : pl.DataFrame or None
+        The asset of that name, month m-1 and m: month, cusip, date, price_corrected.
+    quotes : mapping of str to pl.DataFrame
+        ``lehman``, ``mergent``, ``datastream`` -> their rows of m-1 and m, those of them that are on disk: month,
+        cusip, date, price, accrued_interest, coupon_paid.
+    recovery : pl.DataFrame or None
+        ``bonds.recovery``, rows of m: month, cusip, default_date, recovery_price.
+    french_factors : pl.DataFrame
+        Columns month, rf (decimal).
+    months : sequence of date
+        The months to build.
+    settings : BondPriceSettings, optional
+        The window at the month's end and the bounds of prices.
+
+    Returns
+    -------
+    pl.DataFrame
+        month, isin, ret and ret_excess (decimals), sector (FISD's industry group) and value_start (thousands: clean
+        price times amount outstanding) of m-1, source; sorted by month and isin. A bond without both prices has no
+        row. ``ret_excess`` is null where the riskless rate is. Never winsorised: the bounds on prices bind the first
+        price, by which the universe is chosen, not the second.
+
+    Notes
+    -----
+    ``ret = (P_m + AI_m + C) / (P_{m-1} + AI_{m-1}) - 1``: P the clean price of the last day with one within the last
+    sessions of the month, AI what accrued by that day, C the coupons due after the first day and up to the second.
+    P_{m-1} is taken as known at the end of m, corrections that came in m included, P_m as known then. Both are of one
+    source, the first in :data:`pipeline.bonds.month_end.PRIORITY` that has them. From the default date nothing accrues
+    and no coupon is paid. A bond that defaults in m, and that no source prices at the end of m, ends at its recovery
+    price, whatever source it started from; its source is then ``recovery``.
+    """
+    settings = settings or BondPriceSettings()
+    wanted = sorted(set(months))
+    parts = [
+        _earned(
+            _pairs(bond_issues, trace_daily, quotes, recovery, month, settings),
+            french_factors.filter(pl.col("month") == month),
+        )
+        for month in wanted
+    ]
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
+
+
+def _universe(bond_issues: pl.DataFrame, month: date) -> pl.DataFrame:
+    """Bonds in the universe at the end of the month before, with their default as known then and at the end of m."""
+    before = bond_issues.filter(pl.col("month") == shift(month, -1), pl.col("eligible")).select(
+        "cusip", "isin", *TERMS, "amount_outstanding", sector="industry_group", default_before="default_date"
+    )
+    now = bond_issues.filter(pl.col("month") == month).select("cusip", "default_date")
+    return before.join(now, on="cusip", how="left").sort("cusip")
+
+
+def _pairs(
+    bond_issues: pl.DataFrame,
+    trace_daily: pl.DataFrame | None,
+    quotes: Mapping[str, pl.DataFrame],
+    recovery: pl.DataFrame | None,
+    month: date,
+    settings: BondPriceSettings,
+) -> pl.DataFrame:
+    """Both prices of every bond of the universe that has them, the second under names ending in ``_end``."""
+    held = _universe(bond_issues, month).with_columns(month=pl.lit(month))
+    start = month_end_prices(trace_daily, quotes, shift(month, -1), month, settings).filter(settings.in_bounds())
+    end = month_end_prices(trace_daily, quotes, month, month, settings)
+    both = first_source(start.join(end, on=["cusip", "source"], how="inner", suffix="_end"))
+    unpriced = held.join(end, on="cusip", how="anti")
+    recovered = first_source(start).join(
+        recovery_prices(recovery, unpriced, month).rename({"source": "source_end"}), on="cusip", how="inner", suffix="_end"
+    )
+    ended = recovered.with_columns(source="source_end").select(both.columns)
+    return held.join(pl.concat([both, ended]), on="cusip", how="inner").sort("cusip")
+
+
+def _earned(pairs: pl.DataFrame, rate: pl.DataFrame) -> pl.DataFrame:
+    """Turn pairs of prices into returns."""
+    terms = BondTerms.from_frame(pairs.select(TERMS))
+    start, end = days_of(pairs["date"]), days_of(pairs["date_end"])
+    default = days_of(pairs["default_date"])
+    # Moody's may date a default some days before FISD does: its price is flat on its own day.
+    recovered = (pairs["source"] == RECOVERY).to_numpy()
+    default = np.where(recovered, np.fmin(default, end), default)
+    first = numbers_of(pairs["price"]) + accrued(
+        terms, start, numbers_of(pairs["accrued_interest"]), days_of(pairs["default_before"])
+    )
+    last = numbers_of(pairs["price_end"]) + accrued(terms, end, numbers_of(pairs["accrued_interest_end"]), default)
+    coupons = paid(terms, start, end, numbers_of(pairs["coupon_paid_end"]), default)
+    ret = (last + coupons) / first - 1.0
+    return (
+        pairs.with_columns(ret=pl.Series(ret, dtype=pl.Float64).fill_nan(None))
+        .filter(pl.col("ret").is_not_null())
+        .join(rate.select("month", "rf"), on="month", how="left")
+        .with_columns(
+            ret_excess=pl.col("ret") - pl.col("rf"),
+            value_start=pl.col("price") * PERCENT * pl.col("amount_outstanding"),
+        )
+        .select(*SCHEMA)
+        .cast(SCHEMA)  # type: ignore[arg-type]
+        .sort("month", "isin")
+    )
+
+
+def trade_returns_figures(rows: pl.DataFrame, bond_issues: pl.DataFrame, month: date) -> dict[str, Any]:
+    """Say how many bonds of the universe have a return in a month, and from where.
+
+    Parameters
+    ----------
+    rows : pl.DataFrame
+        :func:`trade_returns` of the month.
+    bond_issues : pl.DataFrame
+        The asset of that name, the month and the one before.
+    month : datetime.date
+        Month of the returns.
+
+    Returns
+    -------
+    dict
+        ``waterfall``: from the universe of m-1 to the bonds with a return; ``sources``: source -> returns;
+        ``value_share``: share of the universe's amount outstanding that has a return, null where there is none;
+        ``defaulted``: bonds of the universe that default in the month; ``defaulted_without_return``: those of them
+        without a return.
+    """
+    universe = _universe(bond_issues, month).join(rows.select("isin", "source"), on="isin", how="left")
+    earned = pl.col("source").is_not_null()
+    struck = universe.filter(pl.col("default_date").dt.truncate("1mo") == month)
+    amount = universe["amount_outstanding"].sum()
+    counts = dict(rows.group_by("source").len().iter_rows())
+    return {
+        "waterfall": waterfall(universe, {"a price at both month ends": earned}),
+        "sources": {source: counts.get(source, 0) for source in (*PRIORITY, RECOVERY)},
+        "value_share": universe.filter(earned)["amount_outstanding"].sum() / amount if amount else None,
+        "defaulted": struck.height,
+        "defaulted_without_return": struck.filter(~earned).height,
+    }
