@@ -40,6 +40,14 @@ class Previous:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """Rows of several months, and what was counted by month while they were made."""
+
+    frame: pl.DataFrame
+    figures: Mapping[date, dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Step:
     """What a recursive asset returns for a month: its partition and the state for the next."""
 
@@ -61,8 +69,8 @@ class MonthlyAsset:
     reads : callable
         From the settings to the reads by name. Windows often depend on settings.
     compute : callable
-        ``compute(inputs, months, settings) -> DataFrame`` with the rows of all ``months``; for a recursive asset
-        ``compute(inputs, month, settings, previous) -> Step``.
+        ``compute(inputs, months, settings) -> DataFrame`` with the rows of all ``months``, or `Counted` where its
+        figures are a by-product; for a recursive asset ``compute(inputs, month, settings, previous) -> Step``.
     settings : tuple of str
         Sections of the settings that the result depends on.
     recursive : bool
@@ -200,12 +208,17 @@ class Workshop:
         if self.lacking(name):
             return None
         reads = [read for read in self.reads(name).values() if not self._lacking(read)]
-        spine = [read for read in reads if read.spine] or [read for read in reads if not read.optional]
-        begins = {read: self._begins(read) for read in (spine or reads)}
-        months = [shift(month, read.lag) for read, month in begins.items() if month is not None]
-        if len(months) < len(begins) and spine:
-            return None
-        return max(FIRST_MONTH, max(months) if spine else min(months)) if months else None
+        groups: dict[object, list[Read]] = {}
+        for read in [read for read in reads if read.spine] or [read for read in reads if not read.optional]:
+            groups.setdefault(read.spine if isinstance(read.spine, str) else read, []).append(read)
+        begins = [self._first_of(group) for group in groups.values()] or [self._first_of(reads)]
+        months = [month for month in begins if month is not None]
+        return max(FIRST_MONTH, *months) if len(months) == len(begins) else None
+
+    def _first_of(self, reads: Iterable[Read]) -> date | None:
+        """First month for which any of the reads has rows, None when none has."""
+        begins = [(read, self._begins(read)) for read in reads]
+        return min((shift(month, read.lag) for read, month in begins if month is not None), default=None)
 
     def _begins(self, read: Read) -> date | None:
         if isinstance(read, Partitions):
@@ -370,12 +383,16 @@ class Workshop:
         progress(asset.name, done, len(months))
         for chunk in chunks(list(stale), asset.chunk_months):
             inputs = Inputs(sources, chunk[0], chunk[-1])
-            frame = asset.compute(inputs, chunk, self.home.settings)
-            valid = validated(asset.name, self.schemas[asset.name], frame)
+            made = asset.compute(inputs, chunk, self.home.settings)
+            counted = made if isinstance(made, Counted) else Counted(made, {})
+            valid = validated(asset.name, self.schemas[asset.name], counted.frame)
             ordered = valid.sort(self.order(asset.name), maintain_order=True)
             contents, rows = month_contents(ordered, chunk), _by_month(ordered, chunk)
             for month in chunk:
-                manifest = self._write(asset, month, rows[month], inputs, stale[month], content=contents[month])
+                figures = counted.figures.get(month)
+                manifest = self._write(
+                    asset, month, rows[month], inputs, stale[month], figures, content=contents[month]
+                )
                 yield Outcome(month, "built", manifest)
             done += len(chunk)
             progress(asset.name, done, len(months))
@@ -412,9 +429,11 @@ class Workshop:
         rows: pl.DataFrame,
         inputs: Inputs,
         provenance: dict[str, Any],
+        figures: dict[str, Any] | None = None,
         **known: str,
     ) -> Manifest:
-        figures = asset.figures(rows, inputs, month, self.home.settings)
+        if figures is None:
+            figures = asset.figures(rows, inputs, month, self.home.settings)
         return self.home.lake.write(
             asset.name, month, rows, self.key(asset.name), metadata=figures, **provenance, **known
         )

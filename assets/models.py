@@ -14,11 +14,13 @@ from assets.building import MonthlyAsset, Previous, Step
 from assets.figures import first_row
 from assets.reads import Inputs, Partitions, States
 from assets.training import set_instruments
+from pipeline.bonds.definition import NOTEBOOK
 from pipeline.bonds.registry import RANKED
+from pipeline.bonds.registry import SETS as BOND_SETS
 from pipeline.equity.registry import SETS
-from pipeline.equity.training import share_present
 from pipeline.models.ipca_recursion import IPCAState, forecasts, ipca_month
 from pipeline.models.managed_portfolios import SufficientStatistics
+from pipeline.panel.training import share_present
 from resources.settings import Settings
 
 MODELS, FORECASTS = "models", "forecasts"
@@ -119,6 +121,8 @@ def _bonds(name: str, words: str) -> _Market:
         key="isin",
         instruments=RANKED,
         words=f"bond returns {words}",
+        sections=("bond_models",),
+        members=lambda settings: share_present(BOND_SETS[NOTEBOOK]) >= settings.bond_models.min_present,
     )
 
 

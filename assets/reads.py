@@ -40,8 +40,8 @@ class Read:
         Months between the partition and the last month read.
     optional : bool
         The asset can be built without this source.
-    spine : bool
-        The asset has rows only where this source has.
+    spine : bool or str
+        The asset has rows only where this source has; where one of those has that share the same word.
     sparse : bool
         A month without rows is nothing unusual, so that a refit does not wait for it.
     """
@@ -50,7 +50,7 @@ class Read:
     lookback: int | None = 0
     lag: int = 0
     optional: bool = False
-    spine: bool = False
+    spine: bool | str = False
     sparse: bool = False
 
     def first(self, month: date, origin: date) -> date:
@@ -252,6 +252,10 @@ class Inputs:
     def lazy(self, name: str) -> pl.LazyFrame:
         """Frame of a read, not yet read."""
         return self._sources[name].frame(self._first, self._last)
+
+    def scanned(self, name: str) -> pl.LazyFrame | None:
+        """Frame of an optional read, not yet read; None where its source is not on disk."""
+        return None if isinstance(self._sources[name], Absent) else self.lazy(name)
 
     def at(self, name: str, month: date) -> pl.LazyFrame:
         """Frame of a read for the partition of one month alone, not yet read."""

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dataframely as dy
+import polars as pl
 
-from pipeline.bonds.registry import NAMES
+from pipeline.bonds import issuer_link, issues, portfolio_characteristics, portfolios, prices, registry, snapshot
+from pipeline.bonds import trace_daily as trace
+from pipeline.equity import firm_names as names
 from pipeline.equity.common import macro_columns
 from pipeline.equity.registry import DAILY_NAMES, SETS
 from pipeline.equity.registry import NAMES as FIRM_NAMES
@@ -22,6 +25,12 @@ from pipeline.macro.treasury import FORWARD_YEARS, PAR_BONDS, TREASURY_SERIES, Z
 from resources.settings import Settings
 
 SchemaOf = Callable[[Settings], type[dy.Schema]]
+
+
+# A factor or bond can't lose more than everything.
+_RETURN: dict[str, Any] = {"min": -1.0}
+_RANK: dict[str, Any] = {"min": -0.5, "max": 0.5, "nullable": False}
+_SIMILARITIES = {name: {"min": 0.0, "max": 1.0} for name in ("similarity", "runner_up_similarity")}
 
 
 def _month(**options: Any) -> dy.Date:
@@ -37,7 +46,7 @@ def _values(*names: str, **options: Any) -> dict[str, dy.Column]:
 
 
 def _ranks(names: Iterable[str]) -> dict[str, dy.Column]:
-    return {f"{name}_r": dy.Float64(min=-0.5, max=0.5) for name in names}
+    return {f"{name}_r": dy.Float64(**_RANK) for name in names}
 
 
 def _vector() -> dy.List:
@@ -49,8 +58,28 @@ def _fixed(name: str, columns: Mapping[str, dy.Column]) -> SchemaOf:
     return lambda settings: schema
 
 
-# A factor or bond can't lose more than everything.
-_RETURN: dict[str, Any] = {"min": -1.0}
+_COLUMNS: dict[Any, type[dy.Column]] = {
+    pl.Date(): dy.Date,
+    pl.Time(): dy.Time,
+    pl.String(): dy.String,
+    pl.Boolean(): dy.Bool,
+    pl.Int32(): dy.Int32,
+    pl.Int64(): dy.Int64,
+    pl.Float64(): dy.Float64,
+}
+
+
+def _of_types(name: str, types: Mapping[str, pl.DataType], key: Iterable[str], **ranges: Mapping[str, Any]) -> SchemaOf:
+    """Make a schema of the columns that a function says its result has; all but the key may be missing."""
+    keys = set(key)
+    columns = {
+        column: _COLUMNS[dtype](
+            **{"primary_key": column in keys, "nullable": column not in keys, **ranges.get(column, {})}
+        )
+        for column, dtype in types.items()
+    }
+    return _fixed(name, columns)
+
 
 french_factors = _fixed("FrenchFactors", {"month": _month(), **_values(*MONTHLY_FACTORS), "mkt": _value(**_RETURN)})
 french_factors_daily = _fixed(
@@ -78,7 +107,7 @@ treasury_curve = _fixed(
         **_values("term_spread_change", "term_spread"),
         **_values(*(f"par_return_{tenor}" for tenor in PAR_BONDS), **_RETURN),
         **_values(*(f"zero_{year}" for year in range(1, ZERO_YEARS + 1))),
-        **_values(*(f"forward_spread_{year}" for year in range(1, ZERO_YEARS))),
+        **_values(*(f"forward_spread_{year}" for year in range(1, FORWARD_YEARS + 1))),
     },
 )
 vix_innovation = _fixed(
@@ -105,14 +134,11 @@ bond_returns = _fixed(
 bond_universe = _fixed(
     "BondUniverse", {"month": _month(), "isin": dy.String(primary_key=True), "first_seen": dy.Date()}
 )
-bond_characteristics = _fixed(
+bond_characteristics = _of_types(
     "BondCharacteristics",
-    {
-        "month": _month(),
-        "isin": dy.String(primary_key=True),
-        **_values(*NAMES, *(f"{name}_w" for name in NAMES)),
-        **_ranks(NAMES),
-    },
+    registry.schema(),
+    ("month", "isin"),
+    **dict.fromkeys(registry.ranked(registry.STANDARDISED), _RANK),
 )
 bond_training_panel = _fixed(
     "BondTrainingPanel",
@@ -120,8 +146,48 @@ bond_training_panel = _fixed(
         "month": _month(),
         "isin": dy.String(primary_key=True),
         "ret_excess": dy.Float64(),
-        **_ranks(NAMES),
+        **{f"present_{name}": dy.Float64(min=0.0, max=1.0) for name in registry.SETS},
+        **_ranks(registry.STANDARDISED),
     },
+)
+trace_daily = _of_types(
+    "TraceDaily",
+    trace.SCHEMA,
+    ("month", "cusip", "date"),
+    **{f"price{which}": {"min_exclusive": 0.0} for which in ("", "_corrected")},
+    **{f"volume{which}": {"min_exclusive": 0.0} for which in ("", "_corrected")},
+    **{f"trades{which}": {"min": 1} for which in ("", "_corrected")},
+)
+_ORDINAL: dict[str, Any] = {"min": 1.0, "max": 22.0}
+bond_issues = _of_types(
+    "BondIssues",
+    issues.SCHEMA,
+    ("month", "cusip"),
+    coupon={"min": 0.0},
+    amount_outstanding={"min": 0.0},
+    sp_rating=_ORDINAL,
+    moody_rating=_ORDINAL,
+    rating=_ORDINAL,
+)
+bond_prices = _of_types(
+    "BondPrices", prices.SCHEMA, ("month", "cusip"), price={"min_exclusive": 0.0}, volume={"min": 0.0}
+)
+firm_names = _of_types("FirmNames", names.SCHEMA, ("month", "permno", "name"))
+bond_issuer_link = _of_types("BondIssuerLink", issuer_link.LINK_SCHEMA, ("month", "cusip"), **_SIMILARITIES)
+bond_issuer_candidates = _of_types(
+    "BondIssuerCandidates", issuer_link.CANDIDATES_SCHEMA, ("month", "issuer_id", "permco"), **_SIMILARITIES
+)
+bond_portfolios = _of_types(
+    "BondPortfolios", portfolios.SCHEMA, ("month", "portfolio"), ret=_RETURN, n={"min": 0}, value={"min": 0.0}
+)
+bond_portfolio_characteristics = _of_types(
+    "BondPortfolioCharacteristics", portfolio_characteristics.SCHEMA, ("month", "portfolio")
+)
+bond_snapshot = _of_types(
+    "BondSnapshot",
+    snapshot.SCHEMA,
+    ("month", "isin"),
+    **dict.fromkeys(("rating", "sp_rating", "moody_rating"), _ORDINAL),
 )
 crsp_monthly = _fixed(
     "CrspMonthly",

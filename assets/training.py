@@ -11,6 +11,7 @@ import polars as pl
 from assets import schemas
 from assets.building import MonthlyAsset
 from assets.reads import Inputs, Partitions
+from pipeline.bonds.definition import NOTEBOOK
 from pipeline.bonds.registry import RANKED
 from pipeline.bonds.training import bond_training_panel
 from pipeline.equity.registry import NAMES, SETS, ranked
@@ -27,11 +28,13 @@ def set_instruments(set_name: str) -> tuple[str, ...]:
 
 
 def _bond_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    return bond_training_panel(inputs["bond_characteristics"], inputs["bond_returns"], months)
+    return bond_training_panel(inputs.lazy("bond_characteristics"), inputs["bond_returns"], months)
 
 
 def _bond_managed_portfolios(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    return managed_portfolios(inputs["bond_training_panel"], RANKED, months)
+    enough = pl.col(f"present_{NOTEBOOK}") >= settings.bond_models.min_present
+    panel = inputs.lazy("bond_training_panel").filter(enough).select("month", "isin", "ret_excess", *RANKED)
+    return managed_portfolios(panel.collect(), RANKED, months)
 
 
 def _stock_training_panel(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -76,6 +79,7 @@ ASSETS = (
             "bond_returns": Partitions(source="bond_returns"),
         },
         compute=_bond_training_panel,
+        chunk_months=24,
     ),
     MonthlyAsset(
         name="bond_managed_portfolios",
@@ -87,6 +91,7 @@ ASSETS = (
         schema=schemas.managed_portfolios,
         reads=lambda settings: {"bond_training_panel": Partitions(source="bond_training_panel")},
         compute=_bond_managed_portfolios,
+        settings=("bond_models",),
         series=("n",),
     ),
     MonthlyAsset(

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import MonthlyAsset
-from pipeline.bonds.registry import NAMES as BOND_NAMES
-from pipeline.bonds.registry import data_dictionary as bond_dictionary
-from pipeline.equity.registry import NAMES as FIRM_NAMES
-from pipeline.equity.registry import data_dictionary as firm_dictionary
+from pipeline.bonds import portfolio_characteristics, portfolios
+from pipeline.bonds import registry as bonds
+from pipeline.equity import registry as firms
 from resources.settings import Settings
 
 _HEAD = """# Data dictionary
@@ -25,9 +24,14 @@ of the month; a partition of month m holds nothing that was not known at its end
 def markdown(settings: Settings) -> str:
     """Lay out all assets and characteristics as Markdown, under the given settings."""
     parts = [_HEAD, "## Assets\n", *(_asset(asset, settings) for asset in MONTHLY_ASSETS)]
-    bonds, firms = bond_dictionary(settings.bond_characteristics), firm_dictionary()
-    parts += ["## Bond characteristics\n", _table(bonds.columns, bonds.iter_rows())]
-    parts += ["## Firm characteristics\n", _table(firms.columns, firms.iter_rows())]
+    registries = {
+        "Bond characteristics": bonds.data_dictionary(settings.bond_characteristics),
+        "Bond portfolios": portfolios.data_dictionary(),
+        "Bond portfolio characteristics": portfolio_characteristics.data_dictionary(),
+        "Firm characteristics": firms.data_dictionary(),
+    }
+    for title, entries in registries.items():
+        parts += [f"## {title}\n", _table(entries.columns, entries.iter_rows())]
     return "\n".join(parts)
 
 
@@ -51,7 +55,7 @@ _SUFFIXES = "; of every characteristic also what the asset holds of `<name>_w` (
 
 
 def _derived(column: str) -> bool:
-    return column[:-2] in {*BOND_NAMES, *FIRM_NAMES} and column[-2:] in {"_w", "_r"}
+    return column[:-2] in {*bonds.NAMES, *firms.NAMES} and column[-2:] in {"_w", "_r"}
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -6,6 +6,7 @@ Belongs here: where things lie, and the Dagster resource that hands them to asse
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -101,8 +102,9 @@ class Home:
 
     @cached_property
     def settings(self) -> Settings:
-        """Settings as written in ``<home>/settings.toml``."""
-        return load_settings(self.folder / "settings.toml")
+        """Settings as written in ``<home>/settings.toml``, what they leave to the files decided by those on disk."""
+        written = load_settings(self.folder / "settings.toml")
+        return replace(written, bonds=written.bonds.resolved(self.extracts.available()))
 
     def prepare_dagster(self) -> Path:
         """Write ``dagster.yaml`` if there is none, and point this process at it.

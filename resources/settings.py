@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bonds.characteristics import BondCharacteristicsSettings
+from pipeline.bonds.issue_universe import IssueSettings
+from pipeline.bonds.issuer_match import IssuerMatchSettings
+from pipeline.bonds.month_end import BondPriceSettings
+from pipeline.bonds.portfolio_characteristics import PortfolioCharacteristicsSettings
+from pipeline.bonds.portfolios import BondPortfolioSettings
+from pipeline.bonds.source import BondSourceSettings
+from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.equity.daily import DailySettings
 from pipeline.equity.settings import StockReturnsSettings
 from pipeline.equity.timing import FirmCharacteristicsSettings
-from pipeline.equity.training import StockModelsSettings
 from pipeline.macro.bond_market import BondMarketSettings
 from pipeline.macro.fred_md import FredMdSettings
 from pipeline.macro.goyal_welch import GoyalWelchSettings
 from pipeline.macro.macro_factors import MacroFactorSettings
 from pipeline.macro.vix import VixInnovationSettings
 from pipeline.models.ipca_recursion import IPCASettings
+from pipeline.panel.training import ModelPanelSettings
 from resources.content import settings_hash
 
 
@@ -43,9 +50,19 @@ class Settings:
     stock_returns: StockReturnsSettings = field(default_factory=StockReturnsSettings)
     stock_daily_characteristics: DailySettings = field(default_factory=DailySettings)
     firm_characteristics: FirmCharacteristicsSettings = field(default_factory=FirmCharacteristicsSettings)
+    bonds: BondSourceSettings = field(default_factory=BondSourceSettings)
+    trace_daily: TraceSettings = field(default_factory=TraceSettings)
+    bond_issues: IssueSettings = field(default_factory=IssueSettings)
+    bond_prices: BondPriceSettings = field(default_factory=BondPriceSettings)
+    issuer_match: IssuerMatchSettings = field(default_factory=IssuerMatchSettings)
     bond_characteristics: BondCharacteristicsSettings = field(default_factory=BondCharacteristicsSettings)
+    bond_portfolios: BondPortfolioSettings = field(default_factory=BondPortfolioSettings)
+    bond_portfolio_characteristics: PortfolioCharacteristicsSettings = field(
+        default_factory=PortfolioCharacteristicsSettings
+    )
+    bond_models: ModelPanelSettings = field(default_factory=lambda: ModelPanelSettings(min_present=0.0))
     bond_ipca: IPCASettings = field(default_factory=IPCASettings)
-    stock_models: StockModelsSettings = field(default_factory=StockModelsSettings)
+    stock_models: ModelPanelSettings = field(default_factory=ModelPanelSettings)
     stock_ipca: IPCASettings = field(default_factory=IPCASettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 

@@ -21,14 +21,15 @@ from pipeline.bonds.day_count import LEVEL, Dates, Floats
 BUMP = 0.25
 """Percentage points up and down by which yields move for an effective duration."""
 
-MAX_GROWTH = 50.0
-"""Largest logarithm of one plus the yield a period: beyond it a price has no yield."""
+MAX_GROWTH = 30.0
+"""Largest logarithm, either way, of one plus the yield a period: a yield beyond it is not told from -100% or is of
+thirteen digits, of a price far from what is paid within days."""
 
-MAX_STEPS = 200
-"""Newton steps; a dozen suffice, hundreds would mean that the steps have stopped to converge."""
+MAX_STEPS = 100
+"""Newton steps; a dozen suffice."""
 
-STEP_ROUNDING = 8.0 * np.finfo(np.float64).eps
-"""A Newton step is done when it is no longer than so much rounding of the log price accounts for."""
+CONVERGED = 1e-9
+"""Change of the log price at which a Newton step is the last: what it leaves is of the order of its square."""
 
 
 def accrued_interest(terms: BondTerms, dates: Dates) -> Floats:
@@ -55,8 +56,7 @@ def accrued_interest(terms: BondTerms, dates: Dates) -> Floats:
     accrued = np.full(len(terms), np.nan)
     rows = np.flatnonzero(terms.complete & (dates < terms.maturity))
     calendar = CouponCalendar(terms[rows])
-    until = settled(calendar.terms, dates[rows])
-    accrued[rows] = calendar.terms.coupon * calendar.years(calendar.period_start(until), until)
+    accrued[rows] = calendar.at(settled(calendar.terms, dates[rows])).accrued()
     return accrued
 
 
@@ -97,14 +97,14 @@ def coupons_paid(terms: BondTerms, after: Dates, through: Dates) -> Floats:
     rows = np.flatnonzero(terms.complete & ~np.isnat(after) & ~np.isnat(through))
     calendar = CouponCalendar(terms[rows])
     part = calendar.terms
-    start = np.minimum(settled(part, after[rows]), part.maturity)
-    before = np.minimum(calendar.left(start), calendar.coupons)
-    left = np.minimum(calendar.left(through[rows]), before)
-    number = before - left
-    odd = calendar.odd_first & (before == calendar.coupons) & (number > 0)
-    level = part.coupon / calendar.frequency * (number - odd) + np.where(odd, calendar.first_amount(), 0.0)
+    # Matured bonds have nothing to come at either date.
+    first = calendar.at(np.minimum(settled(part, after[rows]), part.maturity))
+    left = np.minimum(calendar.left(np.minimum(settled(part, through[rows]), part.maturity)), first.count)
+    number = first.count - left
+    odd = first.odd_first & (number > 0)
+    level = part.coupon / calendar.frequency * (number - odd) + np.where(odd, calendar.first_amount, 0.0)
     # Coupons paid for their days add up to the days from the start of the first to the end of the last.
-    by_days = part.coupon * calendar.years(calendar.period_start(start), calendar.date(left))
+    by_days = part.coupon * calendar.years(first.start, np.maximum(calendar.date(left), first.start))
     paid[rows] = np.where(LEVEL[part.day_count], level, np.where(number > 0, by_days, 0.0))
     return paid
 
@@ -206,7 +206,8 @@ def yield_to_maturity(terms: BondTerms, dates: Dates, clean: Floats) -> Floats:
     (N,) float
         Percent a year, compounded as often as coupons are paid, twice a year for a bond without coupons. NaN where
         the terms are not complete, an input is missing, the bond has matured, or there is no such yield: the price
-        with accrued interest is not above zero, or not above what is paid at once.
+        with accrued interest is not above zero, or not above what is paid at once, or so far from the face value
+        within days of maturity that the growth of a period leaves ``exp(-MAX_GROWTH)`` to ``exp(MAX_GROWTH)``.
 
     Notes
     -----
@@ -236,12 +237,12 @@ def _solve_growth(flows: CashFlows, dirty: Floats) -> Floats:
         mean = moments.mean_periods(flows)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = (log1p((moments.value - price) / price) - flows.to_next * growth) / mean
-            done = np.abs(step) <= STEP_ROUNDING * (1.0 / mean + np.abs(growth))
+            done = np.abs(step) * mean <= CONVERGED
         growth = np.where(open_, growth + step, growth)
         open_ = open_ & ~done & (growth < MAX_GROWTH)
         if not open_.any():
             break
-    solved = np.isfinite(price) & ~open_ & (growth < MAX_GROWTH)
+    solved = np.isfinite(price) & ~open_ & (np.abs(growth) < MAX_GROWTH)
     return np.where(solved, growth, np.nan)
 
 

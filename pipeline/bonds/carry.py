@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.bonds.bond_math import BondTerms, accrued_interest, coupons_paid
+from pipeline.bonds.bond_math import accrued_interest, coupons_paid
+from pipeline.bonds.coupon_calendar import BondTerms
 
 Days = NDArray[np.datetime64]
 Floats = NDArray[np.float64]

@@ -31,6 +31,7 @@ AGE_TIMING = "end of m; without an offering date, first month seen over the whol
 CONTRACT = (
     Characteristic(
         name="bond_age_years",
+        sets=(NOTEBOOK,),
         definition=AGE_DEFINITION,
         unit="years",
         inputs=AGE_INPUTS,
@@ -39,6 +40,7 @@ CONTRACT = (
     ),
     Characteristic(
         name="bond_age_pct",
+        sets=(NOTEBOOK,),
         definition="(month end - issue date) / (maturity - issue date); missing unless the maturity is the later date",
         unit="fraction",
         inputs=(*AGE_INPUTS, "bond_snapshot.maturity"),
@@ -63,6 +65,7 @@ CONTRACT = (
     ),
     Characteristic(
         name="duration",
+        sets=(NOTEBOOK,),
         definition="effective duration; from trades +-25 basis points, the call ignored",
         unit="years",
         inputs=("bond_snapshot.duration",),
@@ -79,6 +82,7 @@ CONTRACT = (
     ),
     Characteristic(
         name="spread",
+        sets=(NOTEBOOK,),
         definition="option-adjusted spread of the index extract; from trades, yield less that of a Treasury with the "
         "same payments",
         unit="basis points",
@@ -87,6 +91,7 @@ CONTRACT = (
     ),
     Characteristic(
         name="default_probability",
+        sets=(NOTEBOOK,),
         definition="vendor's default probability; -0.99 and below are missing codes",
         unit="percent",
         inputs=("bond_snapshot.default_probability",),
@@ -94,6 +99,7 @@ CONTRACT = (
     ),
     Characteristic(
         name="spread_to_default_probability",
+        sets=(NOTEBOOK,),
         definition="spread / default probability; infinite is missing",
         unit="basis points per percent",
         inputs=("bond_snapshot.spread", "bond_snapshot.default_probability"),

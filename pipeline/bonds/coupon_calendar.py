@@ -15,6 +15,8 @@ import polars as pl
 
 from pipeline.bonds.day_count import (
     CODES,
+    FIRST_YEAR,
+    LAST_YEAR,
     LEVEL,
     MISSING,
     YEAR,
@@ -23,6 +25,7 @@ from pipeline.bonds.day_count import (
     Floats,
     Integers,
     elapsed_days,
+    first_of_month,
     month_and_day,
     month_length,
 )
@@ -61,7 +64,7 @@ class BondTerms:
     Raises
     ------
     ValueError
-        When the arrays are not of one length.
+        When the arrays are not of one length, or dates of another unit.
     """
 
     coupon: Floats
@@ -75,6 +78,9 @@ class BondTerms:
         lengths = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) != 1 or len(self.coupon.shape) != 1:
             raise ValueError(f"the terms of bonds are arrays of one length each, not {lengths}")
+        units = {name: getattr(self, name).dtype for name in ("dated", "first_coupon", "maturity")}
+        if any(unit != np.dtype("datetime64[D]") for unit in units.values()):
+            raise ValueError(f"the dates of bonds are datetime64[D], not {units}: convert them")
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame) -> BondTerms:
@@ -121,24 +127,26 @@ class BondTerms:
         return len(self.coupon)
 
     def __getitem__(self, rows: Booleans | Integers | slice) -> BondTerms:
-        """Return the terms of some bonds: a mask, positions (with repetition, as for many dates of one bond), a slice."""
+        """Return the terms of some bonds: by mask, by slice, or by position, one as often as it is wanted."""
         return BondTerms(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @cached_property
+    def _datable(self) -> Booleans:
+        """Whether the dates, and the coupon dates around them, can be split into months and days, (N,)."""
+        first, last = np.datetime64(f"{FIRST_YEAR + 2}-01-01"), np.datetime64(f"{LAST_YEAR - 1}-01-01")
+        inside = ~(self.first_coupon < first) & ~(self.first_coupon > last)
+        return (self.dated >= first) & (self.maturity <= last) & inside
 
     @cached_property
     def complete(self) -> Booleans:
         """Whether the cash flows of a bond are known, (N,).
 
-        A coupon of at least zero, a maturity after the dated date, a known day count, and a frequency of
-        ``FREQUENCIES`` or, for a bond without coupons, 0.
+        A coupon of at least zero, a maturity after the dated date, a known day count, a frequency of ``FREQUENCIES``
+        or, for a bond without coupons, 0, and no date in years that no bond has.
         """
         pays = np.isin(self.frequency, FREQUENCIES) | ((self.frequency == 0) & (self.coupon == 0.0))
-        return (
-            (self.coupon >= 0.0)
-            & np.isfinite(self.coupon)
-            & pays
-            & (self.day_count >= 0)
-            & (self.maturity > self.dated)
-        )
+        known = np.isfinite(self.coupon) & (self.day_count != MISSING) & self._datable
+        return known & pays & (self.coupon >= 0.0) & (self.maturity > self.dated)
 
 
 @dataclass(frozen=True)
@@ -191,41 +199,31 @@ class CouponCalendar:
         month = maturity - number * (12 // self.frequency)
         last = month_length(month)
         day = np.where(self.month_end, last, np.minimum(day, last))
-        return month.astype("datetime64[M]").astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+        return first_of_month(month) + (day - 1).view("timedelta64[D]")
 
     def left(self, dates: Dates) -> Integers:
         """Count the coupon dates after ``dates``, quasi-coupon dates and maturity included."""
-        step = 12 // self.frequency
         month, _ = month_and_day(dates)
-        months = self._maturity[0] - month
-        # ceil(months / step) coupon dates lie in later months; the same month may have one that is still to come.
-        same_month = (months % step == 0) & (self.date(months // step) > dates)
-        return np.maximum(-(-months // step) + same_month, 0)
+        # The last of the coupon dates, counted back, that falls into the month of the date or a later one.
+        number = (self._maturity[0] - month) // (12 // self.frequency)
+        return np.maximum(number + (self.date(number) > dates), 0)
 
     @cached_property
     def coupons(self) -> Integers:
         """Number of coupons over the bond's life, (N,); of a bond without coupons, of its half-years."""
         known, published = self._published
-        first_after_dated = self.left(self.terms.dated) - 1
-        later = np.maximum(self.left(published - np.timedelta64(1, "D")) - 1, 0)
-        nearest = later + (published - self.date(later + 1) < self.date(later) - published)
-        return np.where(known, np.minimum(nearest, first_after_dated), first_after_dated) + 1
+        count = self.left(self.terms.dated)
+        rows = np.flatnonzero(known)
+        part = CouponCalendar(self.terms[rows])
+        later = np.maximum(part.left(published[rows] - np.timedelta64(1, "D")) - 1, 0)
+        nearest = later + (published[rows] - part.date(later + 1) < part.date(later) - published[rows])
+        count[rows] = np.minimum(nearest + 1, count[rows])
+        return count
 
     @cached_property
     def odd_first(self) -> Booleans:
         """Whether the first coupon is earned over more or less than one period, (N,)."""
         return (self.terms.frequency > 0) & (self.date(self.coupons) != self.terms.dated)
-
-    def period_start(self, dates: Dates) -> Dates:
-        """Return the date since which interest has been accruing: the last coupon date, or the dated date."""
-        left = self.left(dates)
-        return np.where(self.odd_first & (left >= self.coupons), self.terms.dated, self.date(left))
-
-    def periods_left(self, dates: Dates) -> Floats:
-        """Coupon periods from ``dates`` to maturity, part of a period by actual days."""
-        left = self.left(dates)
-        start, end = self.date(left), self.date(left - 1)
-        return left - (dates - start).astype(np.int64) / (end - start).astype(np.int64)
 
     def days(self, start: Dates, end: Dates) -> Integers:
         """Days between dates, each bond by its day count."""
@@ -233,19 +231,62 @@ class CouponCalendar:
         february_end = self.month_end | (self._maturity[1] > day)
         return elapsed_days(self.terms.day_count, start, end, february_end)
 
+    def periods_left(self, dates: Dates) -> Floats:
+        """Coupon periods from ``dates`` to maturity, part of a period by actual days."""
+        left = self.left(dates)
+        start, end = self.date(left), self.date(left - 1)
+        return left - (dates - start).view(np.int64) / (end - start).view(np.int64)
+
     def years(self, start: Dates, end: Dates) -> Floats:
         """Share of a year's coupon that is earned between dates, each bond by its day count."""
         year = YEAR[self.terms.day_count]
-        periodic = np.isnan(year)
-        by_period = (self.periods_left(start) - self.periods_left(end)) / self.frequency
-        return np.where(periodic, by_period, self.days(start, end) / np.where(periodic, 1.0, year))
+        rows = np.flatnonzero(np.isnan(year))
+        part = CouponCalendar(self.terms[rows])
+        years = self.days(start, end) / year
+        years[rows] = (part.periods_left(start[rows]) - part.periods_left(end[rows])) / part.frequency
+        return years
 
+    @cached_property
     def first_amount(self) -> Floats:
         """Amount of the first coupon per 100 of face, by its days also where it is regular, (N,)."""
         return self.terms.coupon * self.years(self.terms.dated, self.date(self.coupons - 1))
 
-    def to_next_coupon(self, dates: Dates) -> Floats:
-        """Coupon periods from ``dates`` to the next coupon, (N,).
+    def at(self, dates: Dates) -> CouponPeriod:
+        """Place dates, none before the dated date, in the coupon period that they lie in."""
+        left = self.left(dates)
+        in_odd_first = self.odd_first & (left >= self.coupons)
+        start = np.where(in_odd_first, self.terms.dated, self.date(left))
+        return CouponPeriod(self, dates, np.minimum(left, self.coupons), start, in_odd_first)
+
+
+@dataclass(frozen=True)
+class CouponPeriod:
+    """Dates and the coupon period that each lies in.
+
+    Attributes
+    ----------
+    calendar : CouponCalendar
+    dates : (N,) datetime64[D]
+    count : (N,) int
+        Coupons still to come.
+    start : (N,) datetime64[D]
+        Since when interest has been accruing: the last coupon date, or the dated date.
+    odd_first : (N,) bool
+        Whether the period is an odd first one.
+    """
+
+    calendar: CouponCalendar
+    dates: Dates
+    count: Integers
+    start: Dates
+    odd_first: Booleans
+
+    def accrued(self) -> Floats:
+        """Interest accrued per 100 of face, (N,)."""
+        return self.calendar.terms.coupon * self.calendar.years(self.start, self.dates)
+
+    def to_next(self) -> Floats:
+        """Coupon periods from the dates to the next coupon, (N,).
 
         Notes
         -----
@@ -254,15 +295,17 @@ class CouponCalendar:
         actual days left over the actual days of the period, whatever year interest is earned over; in a long first
         period the quasi-coupon periods still to come are added.
         """
-        thirty = LEVEL[self.terms.day_count] & ~np.isnan(YEAR[self.terms.day_count])
-        left = self.left(dates)
-        start = self.period_start(dates)
-        regular = 360 // self.frequency
-        in_odd_first = self.odd_first & (left >= self.coupons)
-        first = self.days(self.terms.dated, self.date(self.coupons - 1))
-        days_left = np.where(in_odd_first, first, regular) - self.days(start, dates)
-        by_actual_days = self.periods_left(dates) - (np.minimum(left, self.coupons) - 1)
-        return np.where(thirty, days_left / regular, by_actual_days)
+        calendar, dates = self.calendar, self.dates
+        regular = 360 // calendar.frequency
+        length = regular.copy()
+        odd = np.flatnonzero(self.odd_first)
+        part = CouponCalendar(calendar.terms[odd])
+        length[odd] = part.days(self.start[odd], part.date(self.count[odd] - 1))
+        periods = (length - calendar.days(self.start, dates)) / regular
+        code = calendar.terms.day_count
+        rows = np.flatnonzero(~LEVEL[code] | np.isnan(YEAR[code]))
+        periods[rows] = CouponCalendar(calendar.terms[rows]).periods_left(dates[rows]) - (self.count[rows] - 1)
+        return periods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +341,7 @@ class CashFlows:
 
 def settled(terms: BondTerms, dates: Dates) -> Dates:
     """Return the dates, moved to the dated date where they lie before it: an issue bought earlier settles then."""
-    return np.maximum(dates, terms.dated)
+    return np.maximum(dates.astype("datetime64[D]"), terms.dated)
 
 
 def cash_flows(terms: BondTerms, dates: Dates) -> Iterator[CashFlows]:
@@ -317,34 +360,34 @@ def cash_flows(terms: BondTerms, dates: Dates) -> Iterator[CashFlows]:
     """
     rows = np.flatnonzero(terms.complete & (dates < terms.maturity))
     calendar = CouponCalendar(terms[rows])
-    count = np.minimum(calendar.left(settled(calendar.terms, dates[rows])), calendar.coupons)
-    order = np.argsort(-count, kind="stable")
+    period = calendar.at(settled(calendar.terms, dates[rows]))
+    to_next = period.to_next()
+    order = np.argsort(-period.count, kind="stable")
     start = 0
     while start < len(order):
-        stop = start + max(1, TABLE_CELLS // int(count[order[start]]))
-        chosen = rows[order[start:stop]]
-        yield _table(chosen, terms[chosen], dates[chosen])
+        stop = start + max(1, TABLE_CELLS // int(period.count[order[start]]))
+        chosen = order[start:stop]
+        yield CashFlows(
+            rows=rows[chosen],
+            frequency=calendar.frequency[chosen].astype(np.float64),
+            count=period.count[chosen],
+            to_next=to_next[chosen],
+            coupons=_coupons(calendar.terms[chosen], period.count[chosen]),
+        )
         start = stop
 
 
-def _table(rows: Integers, terms: BondTerms, dates: Dates) -> CashFlows:
+def _coupons(terms: BondTerms, count: Integers) -> Floats:
+    """Amounts of the last ``count`` coupons, (K, M), row 0 the one at maturity."""
     calendar = CouponCalendar(terms)
-    dates = settled(terms, dates)
-    count = np.minimum(calendar.left(dates), calendar.coupons)
     numbers = np.arange(count[0])[:, None]
     coupons = np.where(numbers < count, terms.coupon / calendar.frequency, 0.0)
     by_days = np.flatnonzero(~LEVEL[terms.day_count])
     if len(by_days):
         part = CouponCalendar(terms[by_days])
         paid = part.date(np.arange(count[0] + 1)[:, None])
-        amounts = part.terms.coupon * ((paid[:-1] - paid[1:]).astype(np.int64) / YEAR[part.terms.day_count])
+        amounts = part.terms.coupon * ((paid[:-1] - paid[1:]).view(np.int64) / YEAR[part.terms.day_count])
         coupons[:, by_days] = np.where(numbers < count[by_days], amounts, 0.0)
     first = np.flatnonzero(calendar.odd_first & (count == calendar.coupons))
-    coupons[count[first] - 1, first] = calendar.first_amount()[first]
-    return CashFlows(
-        rows=rows,
-        frequency=calendar.frequency.astype(np.float64),
-        count=count,
-        to_next=calendar.to_next_coupon(dates),
-        coupons=coupons,
-    )
+    coupons[count[first] - 1, first] = CouponCalendar(terms[first]).first_amount
+    return coupons

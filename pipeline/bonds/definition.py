@@ -1,7 +1,7 @@
 """What a bond characteristic is: one registry entry, and the view of a month that its formula is given.
 
-The entries themselves stand in ``contract``, ``fundamentals``, ``moments``, ``momentum``, ``exposures`` and ``dg``;
-``registry`` gathers them.
+The entries themselves stand in ``contract``, ``fundamentals``, ``moments``, ``momentum``, ``exposures``, ``dg`` and
+``sorting``; ``registry`` gathers them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import polars as pl
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats, MonthlySeries, PanelMonth
 
-NOTEBOOK, DG, ISSUER = "notebook", "dg", "issuer"
+NOTEBOOK, DG, ISSUER, SORTS = "notebook", "dg", "issuer", "sorts"
 """Sets: the 31 of the bond notebook; the features of single bonds in Duraj and Giesecke (2025); every fundamental of
-the issuer, the three included that the second set leaves out."""
+the issuer, the three included that the second set leaves out; what portfolios are sorted by and no other set has."""
 
 BOND_NOTEBOOK = "bond notebook"
 
@@ -60,6 +60,8 @@ class Characteristic:
     ----------
     name : str
         Column name.
+    sets : tuple of str
+        Sets it belongs to.
     definition : str
         What it is, in one sentence.
     unit : str
@@ -72,8 +74,6 @@ class Characteristic:
         An expression over the bonds of m (the columns of ``bond_snapshot``, ``first_month``, and those that
         :mod:`pipeline.bonds.common_columns` joins), or a function of :class:`BondMonth` giving one value a bond, NaN
         missing.
-    sets : tuple of str
-        Sets it belongs to.
     form : str
         ``ranked``: kept raw, winsorised and ranked within the month. ``raw``: kept as it is, for what all bonds of a
         month share and for dummies, which a rank would make nothing of.
@@ -86,11 +86,11 @@ class Characteristic:
     """
 
     name: str
+    sets: tuple[str, ...]
     definition: str
     unit: str
     inputs: tuple[str, ...]
     formula: pl.Expr | WindowFormula
-    sets: tuple[str, ...] = (NOTEBOOK,)
     form: Form = "ranked"
     timing: str = "end of m"
     lookback: Lookback = this_snapshot

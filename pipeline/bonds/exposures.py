@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.bonds.definition import BondMonth, Characteristic
+from pipeline.bonds.definition import NOTEBOOK, BondMonth, Characteristic
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats
 from pipeline.panel.regression import WalkForwardSettings, walk_forward_month
@@ -64,6 +64,7 @@ def _bond_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, int]:
 EXPOSURES = (
     Characteristic(
         name="vix_beta",
+        sets=(NOTEBOOK,),
         definition="sum of the slopes on the VIX innovation and on its lag, from a regression of the bond's "
         "excess return on Mkt-RF, SMB, HML, default spread, change of the term spread, VIX innovation and lagged VIX "
         "innovation over 60 months, at least 12",
@@ -87,6 +88,7 @@ EXPOSURES = (
     ),
     Characteristic(
         name="bond_beta",
+        sets=(NOTEBOOK,),
         definition="slope of the bond's excess return on the bond-market factor over 60 months, at least 8",
         unit="none",
         inputs=("bond_returns.ret_excess", "bond_market_factor.bond_market_factor"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pipeline.bonds.definition import BondMonth, Characteristic
+from pipeline.bonds.definition import NOTEBOOK, BondMonth, Characteristic
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats
 
@@ -18,19 +18,12 @@ def _nonzero(column: str) -> pl.Expr:
     return pl.when(pl.col(column) != 0.0).then(pl.col(column))
 
 
-REVENUE = pl.col("ebit") / _nonzero("ebit_margin")
-ASSETS = pl.col("debt") + pl.col("marketcap") / _nonzero("price_to_book")
-PROFITABILITY = REVENUE * pl.col("gross_margin") / ASSETS
-ASSET_TURNOVER = REVENUE / ASSETS
+ASSETS = pl.col("debt") + pl.col("book_equity")
+PROFITABILITY = pl.col("revenue") * pl.col("gross_margin") / ASSETS
+ASSET_TURNOVER = pl.col("revenue") / ASSETS
 
-_ASSET_INPUTS = ("bond_snapshot.debt", "bond_snapshot.marketcap", "bond_snapshot.price_to_book")
-_PROFITABILITY_INPUTS = (
-    "bond_snapshot.ebit",
-    "bond_snapshot.ebit_margin",
-    "bond_snapshot.gross_margin",
-    *_ASSET_INPUTS,
-)
-TURNOVER_INPUTS = ("bond_snapshot.ebit", "bond_snapshot.ebit_margin", *_ASSET_INPUTS)
+TURNOVER_INPUTS = ("bond_snapshot.revenue", "bond_snapshot.debt", "bond_snapshot.book_equity")
+_PROFITABILITY_INPUTS = (*TURNOVER_INPUTS, "bond_snapshot.gross_margin")
 
 
 def _profitability_change(bonds: BondMonth) -> Floats:
@@ -44,6 +37,7 @@ def _profitability_lookback(settings: BondCharacteristicsSettings) -> Mapping[st
 FUNDAMENTALS = (
     Characteristic(
         name="book_to_price",
+        sets=(NOTEBOOK,),
         definition="1 / price-to-book; a ratio of 0 is missing",
         unit="ratio",
         inputs=("bond_snapshot.price_to_book",),
@@ -51,6 +45,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="debt_to_ebitda",
+        sets=(NOTEBOOK,),
         definition="debt / EBITDA; an EBITDA of 0 is missing",
         unit="ratio",
         inputs=("bond_snapshot.debt", "bond_snapshot.ebitda"),
@@ -58,6 +53,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="earnings_to_price",
+        sets=(NOTEBOOK,),
         definition="1 / price-to-earnings; a ratio of 0 is missing",
         unit="ratio",
         inputs=("bond_snapshot.price_to_earnings",),
@@ -65,6 +61,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="marketcap",
+        sets=(NOTEBOOK,),
         definition="market capitalisation of the issuer's equity",
         unit="millions of dollars; from the index as in the extract",
         inputs=("bond_snapshot.marketcap",),
@@ -72,6 +69,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="debt",
+        sets=(NOTEBOOK,),
         definition="issuer's total debt",
         unit="millions of dollars; from the index as in the extract",
         inputs=("bond_snapshot.debt",),
@@ -79,14 +77,16 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="profitability",
-        definition="gross profit / assets: gross profit = EBIT / EBIT margin * gross margin, "
-        "assets = debt + market capitalisation / price-to-book",
+        sets=(NOTEBOOK,),
+        definition="gross profit / assets: gross profit = revenue * gross margin, assets = debt + book equity; from "
+        "the index revenue = EBIT / EBIT margin, book equity = market capitalisation / price-to-book",
         unit="ratio",
         inputs=_PROFITABILITY_INPUTS,
         formula=PROFITABILITY,
     ),
     Characteristic(
         name="profitability_change",
+        sets=(NOTEBOOK,),
         definition="100 * (profitability - profitability 60 calendar months before)",
         unit="percentage points",
         inputs=_PROFITABILITY_INPUTS,
@@ -97,6 +97,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="operating_leverage",
+        sets=(NOTEBOOK,),
         definition="growth of EBIT / growth of revenue; a growth of revenue of 0 is missing",
         unit="ratio",
         inputs=("bond_snapshot.ebit_growth", "bond_snapshot.revenue_growth"),
@@ -104,6 +105,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="book_leverage",
+        sets=(NOTEBOOK,),
         definition="leverage ratio of the extract; from accounts, total assets / common equity",
         unit="ratio",
         inputs=("bond_snapshot.leverage_ratio",),
@@ -111,6 +113,7 @@ FUNDAMENTALS = (
     ),
     Characteristic(
         name="market_leverage",
+        sets=(NOTEBOOK,),
         definition="debt / market capitalisation; a capitalisation of 0 is missing",
         unit="ratio",
         inputs=("bond_snapshot.debt", "bond_snapshot.marketcap"),

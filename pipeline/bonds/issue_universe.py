@@ -140,3 +140,10 @@ that no filter on ``bond_type`` is needed to leave governments out."""
 def passes(settings: IssueSettings) -> list[pl.Expr]:
     """Return every filter's outcome under its own name; null counts as not passed."""
     return [entry.keeps(settings).fill_null(False).alias(name) for name, entry in FILTERS.items()]
+
+
+def amount_share(universe: pl.DataFrame, holds: pl.Expr) -> float | None:
+    """Return the share of the amount outstanding of which something holds, None where no amount is known."""
+    amount = pl.col("amount_outstanding")
+    held, total = universe.select(held=amount.filter(holds).sum(), total=amount.sum()).row(0)
+    return held / total if total else None

@@ -38,9 +38,11 @@ VALUES: Mapping[str, pl.Expr] = {
     "ebit": pl.col("ebit"),
     "ebit_margin": pl.col("ebit") / pl.col("sale"),
     "gross_margin": (pl.col("sale") - pl.col("cogs")) / pl.col("sale"),
+    "revenue": pl.col("sale"),
     "ebit_growth": _growth("ebit"),
     "revenue_growth": _growth("sale"),
     "leverage_ratio": pl.col("at") / pl.col("ceq"),
+    "book_equity": pl.col("ceq"),
     "marketcap": _MARKET_EQUITY,
 }
 """Column of the snapshot -> expression over the annual record, its items of the year before (``<item>_1``) and the

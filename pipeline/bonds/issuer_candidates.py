@@ -6,7 +6,6 @@ here: pairs of names. Does not: dates, companies, and which of several alike nam
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
@@ -17,15 +16,15 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
-from pipeline.bonds.issuer_names import CompanyName
+from pipeline.bonds.issuer_names import ALPHABET
 
 TOLERANCE = 1e-9
 """By which a similarity may miss a bound: 1 - 1/20 less 0.9 is a little below 0.05 in binary numbers."""
 
-PAIRS_SCHEMA = {"text": pl.String(), "firm_text": pl.String(), "similarity": pl.Float64()}
+PAIRS_SCHEMA = {"left": pl.String(), "right": pl.String(), "similarity": pl.Float64()}
 
-_BATCH = 2000
-Places = NDArray[np.intp]
+_BATCH = 1000
+Places = NDArray[np.uint32]
 
 
 def most_edits(length: int, similarity: float) -> int:
@@ -48,12 +47,21 @@ def _pieces(name: str, similarity: float) -> Iterator[tuple[int, int, str]]:
     reach = most_edits(len(name), similarity)
     length = len(name) - reach
     while length <= len(name) or length - len(name) <= most_edits(length, similarity):
-        edits = most_edits(max(length, len(name)), similarity)
-        for number, (start, stop) in enumerate(_segments(length, similarity)):
+        segments = _segments(length, similarity)
+        last, longer = len(segments) - 1, len(name) - length
+        for number, (start, stop) in enumerate(segments):
             width = stop - start
-            for place in range(max(0, start - edits), min(len(name) - width, start + edits) + 1):
+            # At most ``number`` edits lie before the first piece left whole, and so at most the others behind it.
+            lowest = max(0, start - number, start + longer - (last - number))
+            highest = min(len(name) - width, start + number, start + longer + (last - number))
+            for place in range(lowest, highest + 1):
                 yield length, number, name[place : place + width]
         length += 1
+
+
+def _indexed(rows: Sequence[tuple[int, int, int, str]], place: str) -> pl.DataFrame:
+    schema = {place: pl.UInt32, "length": pl.Int32, "number": pl.Int32, "piece": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def blocked_pairs(left: Sequence[str], right: Sequence[str], similarity: float) -> Iterator[tuple[Places, Places]]:
@@ -74,23 +82,24 @@ def blocked_pairs(left: Sequence[str], right: Sequence[str], similarity: float) 
     Notes
     -----
     Two names at least so similar are at most d edits apart. A name cut into d + 1 pieces has one that no edit touches:
-    it stands in the other name, moved by d places at most (Li, Deng, Wang and Feng 2011, "Pass-Join"). So no pair is
-    lost that comparing every name with every other one would find.
+    it stands in the other name, moved by no more places than there are edits on either side of it (Li, Deng, Wang and
+    Feng 2011, "Pass-Join"). So no pair is lost that comparing every name with every other one would find.
     """
     if not 0.5 < similarity <= 1.0:
         raise ValueError(f"names are blocked for similarities above 0.5 and up to 1, not {similarity}")
-    index: defaultdict[tuple[int, int, str], list[int]] = defaultdict(list)
-    for place, name in enumerate(right):
-        for number, (begin, end) in enumerate(_segments(len(name), similarity)):
-            index[len(name), number, name[begin:end]].append(place)
+    index = _indexed(
+        [
+            (place, len(name), number, name[begin:end])
+            for place, name in enumerate(right)
+            for number, (begin, end) in enumerate(_segments(len(name), similarity))
+        ],
+        "theirs",
+    )
     for start in range(0, len(left), _BATCH):
-        ours: list[int] = []
-        theirs: list[int] = []
-        for place, name in enumerate(left[start : start + _BATCH], start):
-            found = {other for piece in _pieces(name, similarity) for other in index.get(piece, ())}
-            theirs.extend(sorted(found))
-            ours.extend([place] * len(found))
-        yield np.array(ours, dtype=np.intp), np.array(theirs, dtype=np.intp)
+        batch = enumerate(left[start : start + _BATCH], start)
+        wanted = _indexed([(place, *piece) for place, name in batch for piece in _pieces(name, similarity)], "ours")
+        shared = wanted.join(index, on=["length", "number", "piece"]).select("ours", "theirs").unique()
+        yield shared["ours"].to_numpy(), shared["theirs"].to_numpy()
 
 
 def similar_texts(left: Sequence[str], right: Sequence[str], similarity: float) -> pl.DataFrame:
@@ -99,62 +108,38 @@ def similar_texts(left: Sequence[str], right: Sequence[str], similarity: float) 
     Parameters
     ----------
     left, right : sequence of str
-        Texts in any order; repetitions and empty ones are left out.
+        Texts in any order, of the characters of :data:`pipeline.bonds.issuer_names.ALPHABET`; repetitions and empty
+        ones are left out.
     similarity : float
         Lowest similarity, above 0.5.
 
     Returns
     -------
     pl.DataFrame
-        left, right, similarity (1 - edits / length of the longer text); sorted by the texts.
+        The columns of :data:`PAIRS_SCHEMA`: left, right, similarity (1 - edits / length of the longer text); sorted by
+        the texts.
     """
     ours, theirs = (np.array(sorted(set(texts) - {""}), dtype=object) for texts in (left, right))
-    parts = [pl.DataFrame(schema={"left": pl.String, "right": pl.String, "similarity": pl.Float64})]
+    letters, other_letters = _letters(ours), _letters(theirs)
+    parts = [pl.DataFrame(schema=PAIRS_SCHEMA)]
     for places, others in blocked_pairs(ours.tolist(), theirs.tolist(), similarity):
-        first, second = ours[places], theirs[others]
+        # An edit changes the count of two letters at most, so that counts too far apart need no comparison of texts.
+        apart = np.abs(letters[places] - other_letters[others]).sum(axis=1, dtype=np.int16)
+        longer = np.maximum(letters[places].sum(axis=1), other_letters[others].sum(axis=1))
+        near = apart <= 2.0 * (1.0 - similarity + TOLERANCE) * longer
+        first, second, longer = ours[places[near]], theirs[others[near]], longer[near]
         edits = cpdist(first.tolist(), second.tolist(), scorer=Levenshtein.distance, dtype=np.int32)
-        longer = np.maximum([len(text) for text in first], [len(text) for text in second])
-        alike = 1.0 - edits / np.maximum(longer, 1)
+        alike = 1.0 - edits / longer
         kept = alike >= similarity - TOLERANCE
         columns = {"left": first[kept].tolist(), "right": second[kept].tolist(), "similarity": alike[kept]}
-        parts.append(pl.DataFrame(columns, schema=parts[0].schema))
+        parts.append(pl.DataFrame(columns, schema=PAIRS_SCHEMA))
     return pl.concat(parts).sort("left", "right")
 
 
-def similar_names(issuers: Sequence[CompanyName], firms: Sequence[CompanyName], similarity: float) -> pl.DataFrame:
-    """Compare names of issuers with names of firms and keep the pairs that are at least so similar.
-
-    Parameters
-    ----------
-    issuers, firms : sequence of CompanyName
-        Names; repetitions and empty ones are left out.
-    similarity : float
-        Lowest similarity, above 0.5.
-
-    Returns
-    -------
-    pl.DataFrame
-        The columns of :data:`PAIRS_SCHEMA`, the texts of both names and their similarity, sorted by the texts. Where
-        both names have a legal form, whole names are compared, so that ``INC`` and ``CORP`` tell two firms apart; where
-        one of them has none, names are compared without it.
-    """
-    parts = []
-    for with_form, firm_with_form in ((True, True), (True, False), (False, True), (False, False)):
-        whole = with_form and firm_with_form
-        ours = _compared([name for name in issuers if bool(name.form) == with_form], whole, "text")
-        theirs = _compared([name for name in firms if bool(name.form) == firm_with_form], whole, "firm_text")
-        alike = similar_texts(ours["compared"].to_list(), theirs["compared"].to_list(), similarity)
-        parts.append(
-            alike.join(ours, left_on="left", right_on="compared")
-            .join(theirs, left_on="right", right_on="compared")
-            .select(*PAIRS_SCHEMA)
-        )
-    return pl.concat(parts).sort("text", "firm_text")
-
-
-def _compared(names: Sequence[CompanyName], whole: bool, column: str) -> pl.DataFrame:
-    """Give names as texts, and what of each is compared."""
-    distinct = sorted(set(names))
-    texts = [name.text for name in distinct]
-    compared = texts if whole else [name.core for name in distinct]
-    return pl.DataFrame({"compared": compared, column: texts}, schema={"compared": pl.String, column: pl.String})
+def _letters(texts: NDArray[np.object_]) -> NDArray[np.int8]:
+    """Count every character of the alphabet in every text."""
+    counts = np.zeros((len(texts), len(ALPHABET)), dtype=np.int8)
+    for row, text in enumerate(texts):
+        for column, letter in enumerate(ALPHABET):
+            counts[row, column] = text.count(letter)
+    return counts

@@ -6,33 +6,34 @@ test whether the company has a stock and accounts, the audit, the match rates. D
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import polars as pl
 
+from pipeline.bonds.issuer_candidates import similar_texts
 from pipeline.bonds.issuer_match import (
     AMBIGUOUS,
     BELOW,
+    CASE,
     LATER_NAME,
     LESS_SIMILAR,
     NO_CANDIDATE,
     NO_NAME,
+    OTHER_FORM,
     UNDATED,
     IssuerMatchSettings,
-    alike_names,
     candidates,
     cases_of,
     outcomes,
     spelled,
 )
+from pipeline.bonds.issuer_standing import NO_ACCOUNTS, NO_ASSETS, NO_LINK, NOT_LISTED, standing
 from pipeline.extracts.events import intervals
-from pipeline.panel.calendar import shift
 
 WRDS, NAME = "wrds", "name"
-NOT_LISTED, NO_LINK, NO_ACCOUNTS, NO_ASSETS = "not listed", "no company link", "no accounts", "no assets"
 
 REASONS = {
     NO_NAME: "the bond has no issuer's name",
@@ -50,6 +51,7 @@ REJECTIONS = {
     **REASONS,
     UNDATED: "the company bore the name at another time, and another one at the offering",
     LATER_NAME: "a company that bore its name at the offering goes before one that took it later",
+    OTHER_FORM: "a company with the legal form that the bond states goes before one with another",
     LESS_SIMILAR: "another company's name is more similar",
 }
 """Why a candidate was not taken."""
@@ -92,9 +94,8 @@ def lookback(settings: IssuerMatchSettings | None = None) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Matched:
-    """A month's issues with the company each was matched to, all candidates by case, and the companies' standing."""
+    """Issues with the company each was matched to, all candidates by case, and how the companies of both stand."""
 
-    month: date
     issues: pl.DataFrame
     found: pl.DataFrame
     standing: pl.DataFrame
@@ -143,19 +144,15 @@ def bond_issuer_link(
         decided for, with stock and accounts or without; ``similarity`` that of the two names, or of the most similar
         candidate where the name decided for none; ``runner_up_similarity`` the highest of another company.
     """
-    parts = [pl.DataFrame(schema=LINK_SCHEMA)]
-    for matched in _matched(
-        issues, firm_names, crsp_monthly, firm_links, compustat_annual, wrds_links, months, settings
-    ):
-        linked = matched.issues.join(matched.standing, on="permco", how="left").with_columns(
-            reason=_first_reason("reason", "fault")
-        )
-        unmatched = pl.col("reason").is_not_null()
-        linked = linked.with_columns(
-            pl.when(~unmatched).then(pl.col(name)).alias(name) for name in ("permno", "permco", "gvkey")
-        )
-        parts.append(_shaped(linked, matched.month, LINK_SCHEMA).sort("cusip"))
-    return pl.concat(parts)
+    matched = _matched(issues, firm_names, crsp_monthly, firm_links, compustat_annual, wrds_links, months, settings)
+    linked = matched.issues.join(matched.standing, on=["month", "permco"], how="left").with_columns(
+        reason=pl.coalesce("reason", "fault")
+    )
+    whole = pl.col("reason").is_null()
+    linked = linked.with_columns(
+        pl.when(whole).then(pl.col(name)).alias(name) for name in ("permno", "permco", "gvkey")
+    )
+    return linked.select(*LINK_SCHEMA).cast(LINK_SCHEMA).sort("month", "cusip")  # type: ignore[arg-type]
 
 
 def bond_issuer_candidates(
@@ -185,50 +182,31 @@ def bond_issuer_candidates(
         :data:`REJECTIONS`, null where ``accepted``. Names less similar than ``similarity - margin`` are not considered.
         A company that WRDS links has method ``wrds`` and no similarity.
     """
-    parts = [pl.DataFrame(schema=CANDIDATES_SCHEMA)]
-    for matched in _matched(
-        issues, firm_names, crsp_monthly, firm_links, compustat_annual, wrds_links, months, settings
-    ):
-        by_name = matched.issues.filter(pl.col("method") == NAME).select("issuer_id", "issuer_name", "method", "case")
-        by_link = matched.issues.filter(pl.col("method") == WRDS)
-        considered = pl.concat(
-            [
-                by_name.join(matched.found, on="case"),
-                by_link.select("issuer_id", "issuer_name", "method", "permco", rejection="reason"),
-            ],
-            how="diagonal",
-        ).filter(pl.col("issuer_id").is_not_null())
-        judged = considered.join(matched.standing, on="permco", how="left").with_columns(
-            rejection=_first_reason("rejection", "fault")
-        )
-        judged = judged.with_columns(accepted=pl.col("rejection").is_null())
-        parts.append(_shaped(_one_a_company(judged), matched.month, CANDIDATES_SCHEMA).sort("issuer_id", "permco"))
-    return pl.concat(parts)
+    matched = _matched(issues, firm_names, crsp_monthly, firm_links, compustat_annual, wrds_links, months, settings)
+    columns = ("month", "issuer_id", "issuer_name", "method")
+    by_name = matched.issues.filter(pl.col("method") == NAME).select(*columns, "case")
+    by_link = matched.issues.filter(pl.col("method") == WRDS).select(*columns, "permco", rejection="reason")
+    considered = pl.concat([by_name.join(matched.found.drop("month"), on="case"), by_link], how="diagonal")
+    judged = (
+        considered.filter(pl.col("issuer_id").is_not_null())
+        .join(matched.standing, on=["month", "permco"], how="left")
+        .with_columns(rejection=pl.coalesce("rejection", "fault"))
+        .with_columns(accepted=pl.col("rejection").is_null())
+    )
+    told = _one_a_company(judged)
+    return told.select(*CANDIDATES_SCHEMA).cast(CANDIDATES_SCHEMA)  # type: ignore[arg-type]
 
 
 def _one_a_company(judged: pl.DataFrame) -> pl.DataFrame:
-    """Keep the most telling row of every issuer and company, with the number of bonds."""
-    counted = judged.group_by("issuer_id", "permco").agg(n_bonds=pl.len())
+    """Keep the most telling row of every month, issuer and company, with the number of bonds."""
+    key = ["month", "issuer_id", "permco"]
+    counted = judged.group_by(key).agg(n_bonds=pl.len())
     ordered = judged.sort(
-        "issuer_id", "permco", "accepted", "similarity", "in_force", "issuer_name", "rejection",
-        descending=[False, False, True, True, True, False, False], nulls_last=True,
+        *key, "accepted", "similarity", "in_force", "issuer_name", "rejection",
+        descending=[False, False, False, True, True, True, False, False], nulls_last=True,
     )  # fmt: skip
-    first = ordered.unique(["issuer_id", "permco"], keep="first", maintain_order=True)
-    return first.join(counted, on=["issuer_id", "permco"])
-
-
-def _shaped(rows: pl.DataFrame, month: date, schema: dict[str, Any]) -> pl.DataFrame:
-    return rows.with_columns(month=pl.lit(month)).select(*schema).cast(schema)  # type: ignore[arg-type]
-
-
-def _first_reason(own: str, of_company: str) -> pl.Expr:
-    """Take the reason of the match, else that of the company; one not in CRSP in the month has no stock."""
-    of_shown = pl.when(pl.col("shown").is_null()).then(pl.lit(NOT_LISTED)).otherwise(pl.col(of_company))
-    return pl.coalesce(own, of_shown)
-
-
-def _of(frame: pl.DataFrame, month: date) -> pl.DataFrame:
-    return frame.filter(pl.col("month") == month)
+    first = ordered.unique(key, keep="first", maintain_order=True)
+    return first.join(counted, on=key, maintain_order="left")
 
 
 def _matched(
@@ -240,31 +218,27 @@ def _matched(
     wrds_links: pl.DataFrame | None,
     months: Sequence[date],
     settings: IssuerMatchSettings | None,
-) -> Iterator[_Matched]:
-    """Match month by month; names are compared once for all of them, since what is alike doesn't change."""
+) -> _Matched:
     settings = settings or IssuerMatchSettings()
-    built = sorted(set(months))
-    wanted = pl.col("month").is_in(pl.Series(built, dtype=pl.Date).implode())
+    wanted = pl.col("month").is_in(pl.Series(sorted(set(months)), dtype=pl.Date).implode())
     issues, firm_names = issues.filter(wanted).select(_OF_ISSUE), firm_names.filter(wanted)
-    texts, firm_texts = spelled(issues["issuer_name"]), spelled(firm_names["name"])
-    pairs = alike_names(issues["issuer_name"], firm_names["name"], settings)
-    # Of the names of firms only those matter that are like an issuer's.
-    alike = firm_texts.rename({"text": "firm_text"}).join(pairs.select("firm_text").unique(), on="firm_text")
-    names = firm_names.join(alike, on="name")
-    companies_in = firm_names.filter(pl.col("permco").is_in(names["permco"].unique().implode()))
-    everyone = companies_in.join(alike, on="name", how="left")
-    for month in built:
-        linked = _wrds_companies(wrds_links, _of(crsp_monthly, month), month)
-        rows = cases_of(_of(issues, month).join(linked, on="cusip", how="left"), texts)
-        by_name = rows.filter(pl.col("wrds_permco").is_null(), pl.col("case").is_not_null())
-        cases = by_name.select("case", "text", "offered").unique()
-        found = candidates(cases, _of(everyone, month), pairs, settings)
-        yield _Matched(
-            month,
-            _decided(rows, outcomes(found)),
-            found,
-            _standing(_of(crsp_monthly, month), _of(firm_links, month), compustat_annual, month, settings),
-        )
+    crsp_monthly, firm_links = crsp_monthly.filter(wanted), firm_links.filter(wanted)
+    spellings, firm_spellings = (spelled(each) for each in (issues["issuer_name"], firm_names["name"]))
+    floor = settings.similarity - settings.margin
+    # Names are compared once for all months, since what is alike doesn't change.
+    pairs = similar_texts(spellings["core"].to_list(), firm_spellings["core"].to_list(), floor)
+    pairs = pairs.rename({"left": "core", "right": "firm_core"})
+    alike = firm_spellings.rename({"core": "firm_core", "form": "firm_form"}).join(pairs, on="firm_core", how="semi")
+    # Of the companies only those matter that have a name like an issuer's; of these all names, like it or not.
+    names = firm_names.join(alike, on="name", how="left")
+    companies = names.filter(pl.col("firm_core").is_not_null())["permco"].unique()
+    names = names.filter(pl.col("permco").is_in(companies.implode()))
+    rows = cases_of(_with_wrds_company(issues, wrds_links, crsp_monthly), spellings)
+    by_name = rows.filter(pl.col("wrds_permco").is_null(), pl.col("case").is_not_null())
+    found = candidates(by_name.select("case", *CASE).unique(), names, pairs, settings)
+    decided = _decided(rows, outcomes(found))
+    considered = pl.concat([found.select("month", "permco"), decided.select("month", "permco")]).drop_nulls().unique()
+    return _Matched(decided, found, standing(considered, crsp_monthly, firm_links, compustat_annual, settings))
 
 
 def _decided(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
@@ -282,73 +256,27 @@ def _decided(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([of_name, of_link], how="diagonal")
 
 
-def _wrds_companies(wrds_links: pl.DataFrame | None, crsp: pl.DataFrame, month: date) -> pl.DataFrame:
-    """Give the company that WRDS links to each bond on the month's last day: cusip, wrds_permco."""
-    if wrds_links is None:
-        return pl.DataFrame(schema={"cusip": pl.String, "wrds_permco": pl.Int64})
-    links = intervals(
-        wrds_links.filter(pl.col("month") <= month), ("cusip", "link_startdt"), "link_enddt", ("permno", "permco")
-    )
-    last_day = pl.lit(month).dt.month_end()
-    held = (pl.col("link_startdt") <= last_day) & (pl.col("link_enddt").is_null() | (pl.col("link_enddt") >= last_day))
-    named = links.filter(held).join(crsp.select("permno", of_stock="permco"), on="permno", how="left")
-    return (
-        named.select("cusip", "link_startdt", wrds_permco=pl.coalesce("permco", "of_stock"))
-        .filter(pl.col("wrds_permco").is_not_null())
-        .sort("cusip", "link_startdt")
-        .unique("cusip", keep="last", maintain_order=True)
-        .select("cusip", "wrds_permco")
-    )
-
-
-def _standing(
-    crsp: pl.DataFrame,
-    links: pl.DataFrame,
-    compustat_annual: pl.DataFrame,
-    month: date,
-    settings: IssuerMatchSettings,
+def _with_wrds_company(
+    issues: pl.DataFrame, wrds_links: pl.DataFrame | None, crsp_monthly: pl.DataFrame
 ) -> pl.DataFrame:
-    """Say of every company in CRSP in a month: permno, gvkey, and as ``fault`` what it lacks to be an issuer."""
-    first = shift(month, 1 - settings.accounts_months)
-    accounts = (
-        compustat_annual.filter(pl.col("month").is_between(first, month))
-        .sort("gvkey", "datadate")
-        .unique("gvkey", keep="last", maintain_order=True)
-        .select("gvkey", assets="at", accounts=pl.lit(True))
+    """Add wrds_permco, the company that WRDS links to an issue on the month's last day; null without one."""
+    if wrds_links is None:
+        return issues.with_columns(wrds_permco=pl.lit(None, dtype=pl.Int64))
+    links = intervals(wrds_links, ("cusip", "link_startdt"), "link_enddt", ("permno", "permco"))
+    last_day = pl.col("month").dt.month_end()
+    held = (pl.col("link_startdt") <= last_day) & (pl.col("link_enddt").is_null() | (pl.col("link_enddt") >= last_day))
+    of_stock = crsp_monthly.select("month", "permno", of_stock="permco")
+    companies = (
+        issues.select("month", "cusip")
+        .join(links, on="cusip")
+        .filter(held)
+        .join(of_stock, on=["month", "permno"], how="left")
+        .with_columns(wrds_permco=pl.coalesce("permco", "of_stock"))
+        .filter(pl.col("wrds_permco").is_not_null())
+        .sort("month", "cusip", "link_startdt")
+        .unique(["month", "cusip"], keep="last", maintain_order=True)
     )
-    companies = _stocks(crsp).join(_gvkeys(crsp, links), on="permco", how="left").join(accounts, on="gvkey", how="left")
-    faults = {
-        NOT_LISTED: pl.col("permno").is_null(),
-        NO_LINK: pl.col("gvkey").is_null(),
-        NO_ACCOUNTS: pl.col("accounts").is_null(),
-        NO_ASSETS: pl.col("assets").is_null() | (pl.col("assets") == 0.0),
-    }
-    fault = pl.coalesce(pl.when(holds).then(pl.lit(reason)) for reason, holds in faults.items())
-    return companies.select("permco", "permno", "gvkey", fault=fault, shown=pl.lit(True))
-
-
-def _stocks(crsp: pl.DataFrame) -> pl.DataFrame:
-    """Give every company of the month its common stock with the highest market equity, null where it has none."""
-    counted = pl.col("common") & ~pl.col("delisted") & pl.col("me").is_not_null()
-    largest = (
-        crsp.filter(counted)
-        .sort("permco", "me", "permno", descending=[False, True, False])
-        .unique("permco", keep="first", maintain_order=True)
-    )
-    companies = crsp.select("permco").filter(pl.col("permco").is_not_null()).unique()
-    return companies.join(largest.select("permco", "permno"), on="permco", how="left")
-
-
-def _gvkeys(crsp: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Give every company the gvkey of its largest security that has one, common stocks that are listed first."""
-    counted = pl.col("common") & ~pl.col("delisted")
-    return (
-        crsp.filter(pl.col("permco").is_not_null())
-        .join(links.select("permno", "gvkey"), on="permno")
-        .sort("permco", counted, "me", "permno", descending=[False, True, True, False], nulls_last=True)
-        .unique("permco", keep="first", maintain_order=True)
-        .select("permco", "gvkey")
-    )
+    return issues.join(companies.select("month", "cusip", "wrds_permco"), on=["month", "cusip"], how="left")
 
 
 def issuer_link_figures(link: pl.DataFrame, issues: pl.DataFrame, month: date) -> dict[str, Any]:
@@ -370,8 +298,8 @@ def issuer_link_figures(link: pl.DataFrame, issues: pl.DataFrame, month: date) -
         ``amount_outstanding``: their number (thousands of dollars), how much of it is matched, and the share, null of
         nothing; an issuer counts as matched with one bond. ``methods`` and ``reasons``: bonds by each, all bonds.
     """
-    terms = _of(issues, month).select("cusip", "amount_outstanding", "eligible")
-    rows = _of(link, month).join(terms, on="cusip", how="left").sort("cusip")
+    terms = issues.filter(pl.col("month") == month).select("cusip", "amount_outstanding", "eligible")
+    rows = link.filter(pl.col("month") == month).join(terms, on="cusip", how="left").sort("cusip")
     matched = pl.col("reason").is_null()
     return {
         "all": _rates(rows),

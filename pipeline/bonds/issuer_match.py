@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipeline.bonds.issuer_candidates import TOLERANCE, similar_names
+from pipeline.bonds.issuer_candidates import TOLERANCE
 from pipeline.bonds.issuer_names import company_name
 
 NO_NAME, NO_CANDIDATE, BELOW, AMBIGUOUS = "no name", "no candidate", "below similarity", "ambiguous"
-UNDATED, LATER_NAME, LESS_SIMILAR = "name not in force", "later name", "less similar"
+UNDATED, LATER_NAME, OTHER_FORM = "name not in force", "later name", "other legal form"
+LESS_SIMILAR = "less similar"
 
-CASE = ("text", "offered")
-"""What decides a match besides the month: the name on the bond, and the month in which it was offered."""
+CASE = ("month", "core", "form", "offered")
+"""What decides a match: the month, the name on the bond, and the month in which it was offered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +58,15 @@ class IssuerMatchSettings:
 
 
 def spelled(names: pl.Series) -> pl.DataFrame:
-    """Give the one spelling of names: columns ``name`` and ``text``, a row for each distinct name that has one."""
+    """Give the one spelling of names: columns name, core, form; a row for each distinct name of which any is left."""
     distinct = names.drop_nulls().unique().sort()
-    texts = [company_name(name).text for name in distinct]
-    return pl.DataFrame({"name": distinct, "text": texts}, schema={"name": pl.String, "text": pl.String}).filter(
-        pl.col("text") != ""
-    )
-
-
-def alike_names(issuer_names: pl.Series, firm_names: pl.Series, settings: IssuerMatchSettings) -> pl.DataFrame:
-    """Compare the distinct names of issuers and of firms, both as vendors write them; see ``similar_names``."""
-    issuers, firms = (
-        [company_name(name) for name in names.drop_nulls().unique()] for names in (issuer_names, firm_names)
-    )
-    return similar_names(issuers, firms, settings.similarity - settings.margin)
+    spellings = [company_name(name) for name in distinct]
+    columns = {
+        "name": distinct,
+        "core": [spelling.core for spelling in spellings],
+        "form": [spelling.form for spelling in spellings],
+    }
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).filter(pl.col("core") != "")
 
 
 def candidates(
@@ -81,49 +77,58 @@ def candidates(
     Parameters
     ----------
     cases : pl.DataFrame
-        case (an integer), text (the name's one spelling), offered (month; null where unknown); one row a case.
+        case (an integer), month, core and form of the name, offered (month; null where unknown); one row a case.
     names : pl.DataFrame
-        ``firm_names`` of one month with ``firm_text``, the name's one spelling.
+        ``firm_names`` with firm_core and firm_form of the name, null where it is like no issuer's.
     pairs : pl.DataFrame
-        As :func:`pipeline.bonds.issuer_candidates.similar_names` gives them, of these names at least.
+        core, firm_core, similarity: all that are at least ``similarity - margin``.
     settings : IssuerMatchSettings
         Similarity and margin.
 
     Returns
     -------
     pl.DataFrame
-        case, permco, name (CRSP's, the most similar that counts), similarity, in_force (at the offering), rejection;
-        one row a case and company, sorted by them. The company that the name decides for has no rejection.
+        case, month, permco, name (CRSP's, the most similar that counts), similarity, in_force (at the offering),
+        chosen (the one before all others of the case; none where no name counts), rejection; one row a case and
+        company, sorted by them. The company that the name decides for has no rejection.
 
     Notes
     -----
     Names in force at the offering count, and of companies that bore none then those borne later. One of the former
-    that reaches ``similarity`` goes before the latter. It stays ambiguous when another company's name of the same kind
-    is less than ``margin`` below, or a later name is more similar.
+    that reaches ``similarity`` goes before all of the latter. Names are compared without their legal forms. The most
+    similar one is ambiguous when another company's is less than ``margin`` below, unless
+
+    * its own was in force at the offering, and the other one was not and is no more similar; or
+    * it has the legal form that the bond states, and the other one has a different one.
     """
     found = _dated(cases, names, pairs, settings)
     counting = found.filter("dated").with_columns(
         claims=pl.col("in_force") & _at_least("similarity", settings.similarity)
     )
     best = counting.sort(
-        "case", "claims", "similarity", "in_force", "permco", descending=[False, True, True, True, False]
-    ).unique("case", keep="first", maintain_order=True)
-    beside = found.join(
-        best.select("case", best="permco", top="similarity", top_in_force="in_force"), on="case", how="left"
-    ).with_columns(chosen=(pl.col("dated") & (pl.col("permco") == pl.col("best"))).fill_null(False))
+        "case", "claims", "similarity", "in_force", "same_form", "permco",
+        descending=[False, True, True, True, True, False],
+    ).unique("case", keep="first", maintain_order=True)  # fmt: skip
+    top = best.select("case", best="permco", top="similarity", top_in_force="in_force", top_same_form="same_form")
+    beside = found.join(top, on="case", how="left").with_columns(
+        chosen=(pl.col("dated") & (pl.col("permco") == pl.col("best"))).fill_null(False)
+    )
     near = pl.col("similarity") > pl.col("top") - settings.margin + TOLERANCE
-    of_weight = pl.col("in_force") | ~pl.col("top_in_force") | (pl.col("similarity") > pl.col("top") + TOLERANCE)
-    rival = (pl.col("dated") & ~pl.col("chosen") & near & of_weight).fill_null(False)
+    later = pl.col("top_in_force") & ~pl.col("in_force") & (pl.col("similarity") <= pl.col("top") + TOLERANCE)
+    other = pl.col("top_same_form") & pl.col("other_form") & (pl.col("similarity") <= pl.col("top") + TOLERANCE)
+    rival = (pl.col("dated") & ~pl.col("chosen") & near & ~later & ~other).fill_null(False)
     judged = beside.with_columns(rival=rival).with_columns(contested=pl.col("rival").any().over("case"))
     rejections = {
         UNDATED: ~pl.col("dated"),
         BELOW: ~_at_least("similarity", settings.similarity),
         AMBIGUOUS: pl.col("contested") & (pl.col("rival") | pl.col("chosen")),
-        LATER_NAME: ~pl.col("chosen") & near & ~of_weight,
+        LATER_NAME: ~pl.col("chosen") & near & later,
+        OTHER_FORM: ~pl.col("chosen") & near & other,
         LESS_SIMILAR: ~pl.col("chosen"),
     }
     rejection = pl.coalesce(pl.when(holds).then(pl.lit(reason)) for reason, holds in rejections.items())
-    return judged.select("case", "permco", "name", "similarity", "in_force", rejection=rejection).sort("case", "permco")
+    columns = ("case", "month", "permco", "name", "similarity", "in_force", "chosen")
+    return judged.select(*columns, rejection=rejection).sort("case", "permco")
 
 
 def _at_least(column: str, bound: float) -> pl.Expr:
@@ -139,15 +144,25 @@ def _dated(
         (pl.col("first") <= pl.col("offered"))
         & (pl.col("last") >= pl.col("offered").dt.offset_by(f"-{settings.name_slack}mo"))
     ).fill_null(False)
-    rows = cases.join(pairs, on="text").join(known, on="firm_text").with_columns(in_force=in_force)
+    stated = (pl.col("form") != "") & (pl.col("firm_form") != "")
+    rows = (
+        cases.join(pairs, on="core")
+        .join(known, on=["month", "firm_core"])
+        .with_columns(
+            in_force=in_force,
+            same_form=stated & (pl.col("form") == pl.col("firm_form")),
+            other_form=stated & (pl.col("form") != pl.col("firm_form")),
+        )
+    )
     # A company that bore another name at the offering is not meant by a name that it took later.
-    then = rows.select("case", "offered", "permco").unique().join(known.select("permco", "first", "last"), on="permco")
+    then = rows.select("case", "month", "offered", "permco").unique()
+    then = then.join(known.select("month", "permco", "first", "last"), on=["month", "permco"])
     listed = then.filter(in_force).select("case", "permco").unique().with_columns(listed=pl.lit(True))
     rows = rows.join(listed, on=["case", "permco"], how="left")
     later = pl.col("listed").is_null() & (pl.col("last") >= pl.col("offered")).fill_null(True)
     ordered = rows.with_columns(dated=pl.col("in_force") | later).sort(
-        "case", "permco", "dated", "in_force", "similarity", "last", "name", "permno",
-        descending=[False, False, True, True, True, True, False, False],
+        "case", "permco", "dated", "in_force", "similarity", "same_form", "last", "name", "permno",
+        descending=[False, False, True, True, True, True, True, False, False],
     )  # fmt: skip
     return ordered.unique(["case", "permco"], keep="first", maintain_order=True)
 
@@ -163,17 +178,12 @@ def outcomes(found: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        case, permco and matched_name (null without a match), similarity (of the company, else of the most similar
-        candidate), runner_up_similarity (the highest of another company whose name counts; null without one), reason
-        (null with a match); sorted by case.
+        case, permco and matched_name (null without a match), similarity (of the chosen candidate),
+        runner_up_similarity (the highest of another company whose name counts; null without one), reason (null with a
+        match); sorted by case.
     """
     counting = found.filter(pl.col("rejection").is_null() | (pl.col("rejection") != UNDATED))
-    ordered = counting.sort(
-        "case", pl.col("rejection").is_not_null(), "similarity", "in_force", "permco",
-        descending=[False, False, True, True, False],
-    )  # fmt: skip
-    best = ordered.unique("case", keep="first", maintain_order=True)
-    others = ordered.join(best.select("case", "permco"), on=["case", "permco"], how="anti")
+    best, others = counting.filter("chosen"), counting.filter(~pl.col("chosen"))
     runner_up = others.group_by("case").agg(runner_up_similarity=pl.col("similarity").max())
     matched = pl.col("rejection").is_null()
     return (
@@ -190,24 +200,24 @@ def outcomes(found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def cases_of(issues: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """Add to the issues of a month what decides their match: text, offered and the number of the case.
+def cases_of(issues: pl.DataFrame, spellings: pl.DataFrame) -> pl.DataFrame:
+    """Add to issues what decides their match: core, form, offered and the number of the case.
 
     Parameters
     ----------
     issues : pl.DataFrame
-        issuer_name, offering_date, dated_date (the offering counts, else the day from which interest runs).
-    texts : pl.DataFrame
+        month, issuer_name, offering_date, dated_date (the offering counts, else the day from which interest runs).
+    spellings : pl.DataFrame
         As :func:`spelled` returns them, of these names at least.
 
     Returns
     -------
     pl.DataFrame
-        The rows with text (null without a name), offered (month), case (null without a name).
+        The rows with core and form (null without a name), offered (month), case (null without a name).
     """
     offered = pl.coalesce("offering_date", "dated_date").dt.month_start()
-    rows = issues.join(texts.rename({"name": "issuer_name"}), on="issuer_name", how="left").with_columns(
+    rows = issues.join(spellings.rename({"name": "issuer_name"}), on="issuer_name", how="left").with_columns(
         offered=offered
     )
-    numbered = rows.select(CASE).filter(pl.col("text").is_not_null()).unique().sort(CASE).with_row_index("case")
+    numbered = rows.select(CASE).filter(pl.col("core").is_not_null()).unique().sort(CASE).with_row_index("case")
     return rows.join(numbered, on=list(CASE), how="left", nulls_equal=True)

@@ -175,7 +175,11 @@ RULES = (
 """The rules in their order: each is applied to what the one before left."""
 
 
-@dataclass(frozen=True, order=True)
+ALPHABET = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+"""The characters that are left."""
+
+
+@dataclass(frozen=True)
 class CompanyName:
     """A name in its one spelling.
 
@@ -184,16 +188,12 @@ class CompanyName:
     core : str
         The name without its legal form; the whole name where nothing else would be left. Empty for no name.
     form : str
-        Legal form at the end, with the AND before it; empty where none is given.
+        Legal form at the end, of several all; empty where none is given. It is kept apart, because one company's names
+        state it, leave it out or state that of a partnership through which it borrows.
     """
 
     core: str
     form: str
-
-    @property
-    def text(self) -> str:
-        """The whole name."""
-        return f"{self.core} {self.form}".strip()
 
 
 def company_name(name: str | None) -> CompanyName:
@@ -207,7 +207,7 @@ def company_name(name: str | None) -> CompanyName:
     Returns
     -------
     CompanyName
-        Capital letters, digits and single blanks; the legal form apart, since one spelling has it and another not.
+        Characters of :data:`ALPHABET`, with single blanks between words.
     """
     spelled = name or ""
     for rule in RULES:
@@ -218,4 +218,4 @@ def company_name(name: str | None) -> CompanyName:
         end -= 1
     if not end:
         return CompanyName(" ".join(words), "")
-    return CompanyName(" ".join(words[:end]), " ".join(words[end:]))
+    return CompanyName(" ".join(words[:end]), " ".join(word for word in words[end:] if word != "AND"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.bonds.coupon_calendar import FREQUENCIES
 from pipeline.bonds.day_count import fisd_day_count
 from pipeline.bonds.issue_universe import FILTERS, IssueSettings, passes
 from pipeline.bonds.ratings import COLUMNS as RATINGS
@@ -25,9 +26,9 @@ from pipeline.panel.calendar import shift
 ZERO_COUPON = "Z"
 
 QUOTED = "30/360"
-"""Day count of a zero-coupon bond for which FISD gives none: nothing accrues on it, and yields of bonds are quoted so."""
+"""Day count of a zero-coupon bond for which FISD gives none: nothing accrues on it, and yields are quoted so."""
 
-FREQUENCIES = ("1", "2", "3", "4", "6", "12")
+PAYMENTS = {str(number): number for number in FREQUENCIES}
 """FISD's ``interest_frequency`` where it counts payments a year at equal distances. The others are codes: not
 applicable, at maturity, variable (13), and some that FISD's dictionary does not explain (14 to 16)."""
 
@@ -106,10 +107,11 @@ def bond_issues(
 
         ``coupon`` percent, 0 for zero-coupon bonds, whose ``interest_frequency`` is 0 too; interest_frequency payments
         a year, null where FISD's code is no frequency; ``day_count`` a name of ``pipeline.bonds.day_count``, null where
-        FISD has none or another (:data:`QUOTED` for a zero-coupon bond without one). ``isin`` FISD's, else computed from a United States CUSIP. ``amount_outstanding``
-        thousands, the latest at or before the month's end, else the offering amount. Ratings are ordinals, 1 (AAA) to
-        22 (D); ``rating`` is S&P's, else Moody's. ``default_date`` is the latest default not reinstated by the month's
-        end. One column a filter of ``issue_universe.FILTERS``; ``eligible``: all of them.
+        FISD has none or another (:data:`QUOTED` for a zero-coupon bond without one). ``isin`` FISD's, else computed
+        from a United States CUSIP. ``amount_outstanding`` thousands, the latest at or before the month's end, else the
+        offering amount. Ratings are ordinals, 1 (AAA) to 22 (D); ``rating`` is S&P's, else Moody's. ``default_date`` is
+        the latest default not reinstated by the month's end. One column a filter of ``issue_universe.FILTERS``;
+        ``eligible``: all of them.
 
     Notes
     -----
@@ -137,8 +139,8 @@ def bond_issues(
 def _terms(issues: pl.DataFrame, issuers: pl.DataFrame | None) -> pl.DataFrame:
     """Bring the terms that do not change into the columns of the result, with the month since which they are known."""
     no_coupon = (pl.col("coupon_type") == ZERO_COUPON) | (pl.col("coupon") == 0.0)
-    frequency = pl.col("interest_frequency").str.strip_chars()
-    whole = pl.when(frequency.is_in(FREQUENCIES)).then(frequency)
+    payments = pl.col("interest_frequency").str.strip_chars()
+    frequency = payments.replace_strict(PAYMENTS, default=None, return_dtype=pl.Int32)
     basis = pl.col("day_count_basis")
     found = issues.filter(pl.col("cusip").is_not_null()).select(
         "cusip",
@@ -147,7 +149,7 @@ def _terms(issues: pl.DataFrame, issuers: pl.DataFrame | None) -> pl.DataFrame:
         known="month",
         issuer_name="prospectus_issuer_name",
         coupon=pl.when(no_coupon).then(0.0).otherwise(pl.col("coupon")),
-        interest_frequency=pl.when(no_coupon).then(0).otherwise(whole.cast(pl.Int32)).cast(pl.Int32),
+        interest_frequency=pl.when(no_coupon).then(0).otherwise(frequency).cast(pl.Int32),
         day_count=pl.when(no_coupon).then(fisd_day_count(basis, blank=QUOTED)).otherwise(fisd_day_count(basis)),
         redeemable=pl.col("redeemable").replace_strict({"Y": True, "N": False}, default=None, return_dtype=pl.Boolean),
     )
@@ -170,8 +172,8 @@ def _default_spells(defaults: pl.DataFrame) -> pl.DataFrame:
 
 def _amount_spells(amounts: pl.DataFrame) -> pl.DataFrame:
     known = amounts.filter(pl.col("amount_outstanding").is_not_null())
-    daily = known.group_by("month", "issue_id", "effective_date").agg(pl.col("amount_outstanding").min())
-    return spells(daily, ("issue_id",), "effective_date")
+    rows = known.select("month", "issue_id", "effective_date", "amount_outstanding")
+    return spells(rows, ("issue_id",), ("effective_date", -pl.col("amount_outstanding")))
 
 
 def _amount_at(rows: pl.DataFrame, outstanding: pl.DataFrame | None, month: date, name: str) -> pl.DataFrame:
@@ -200,7 +202,8 @@ def _in_default(rows: pl.DataFrame, defaulted: pl.DataFrame | None, month: date)
         return rows.with_columns(default_date=pl.lit(None, dtype=pl.Date))
     last_day = pl.lit(month).dt.month_end()
     reinstated = (pl.col("reinstated_date") <= last_day).fill_null(False)
-    held = defaulted.filter(pl.col("month") <= month, ~reinstated).group_by("issue_id").agg(pl.col("default_date").max())
+    open_ = defaulted.filter(pl.col("month") <= month, ~reinstated)
+    held = open_.group_by("issue_id").agg(pl.col("default_date").max())
     return rows.join(held, on="issue_id", how="left", maintain_order="left")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.bonds.definition import BondMonth, Characteristic
+from pipeline.bonds.definition import NOTEBOOK, BondMonth, Characteristic
 from pipeline.bonds.fundamentals import TURNOVER_INPUTS
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats
@@ -66,6 +66,7 @@ def _value_at_risk_lookback(settings: BondCharacteristicsSettings) -> Mapping[st
 MOMENTS = (
     Characteristic(
         name="turnover_volatility",
+        sets=(NOTEBOOK,),
         definition="standard deviation of revenue / assets over 12 months, at least 6",
         unit="ratio",
         inputs=TURNOVER_INPUTS,
@@ -76,6 +77,7 @@ MOMENTS = (
     ),
     Characteristic(
         name="stock_volatility",
+        sets=(NOTEBOOK,),
         definition="standard deviation of the issuer's monthly stock returns over 60 months, at least 6; "
         "a price of 0 is missing, a return needs the prices of one stock in two adjoining months",
         unit="decimal a month",
@@ -87,6 +89,7 @@ MOMENTS = (
     ),
     Characteristic(
         name="bond_volatility",
+        sets=(NOTEBOOK,),
         definition="standard deviation of monthly bond returns over 60 months, at least 6",
         unit="decimal a month",
         inputs=("bond_returns.ret",),
@@ -97,6 +100,7 @@ MOMENTS = (
     ),
     Characteristic(
         name="bond_skew",
+        sets=(NOTEBOOK,),
         definition="bias-corrected skewness of monthly bond returns over 60 months, at least 6",
         unit="none",
         inputs=("bond_returns.ret",),
@@ -107,6 +111,7 @@ MOMENTS = (
     ),
     Characteristic(
         name="var_5pct",
+        sets=(NOTEBOOK,),
         definition="5% quantile, linearly interpolated, of monthly bond returns over 36 months, at least 12",
         unit="decimal a month",
         inputs=("bond_returns.ret",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.bonds.definition import BondMonth, Characteristic
+from pipeline.bonds.definition import NOTEBOOK, BondMonth, Characteristic
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats
 from pipeline.panel.windows import window_sum
@@ -61,6 +61,7 @@ def _industry_lookback(settings: BondCharacteristicsSettings) -> Mapping[str, in
 MOMENTUM = (
     Characteristic(
         name="mom_6m_equity",
+        sets=(NOTEBOOK,),
         definition="100 * (S[-2] - S[-6]) / S[-6], S the split-adjusted price of one stock; a price of 0 is missing",
         unit="percent",
         inputs=("bond_snapshot.stock_price", "bond_snapshot.permno"),
@@ -70,6 +71,7 @@ MOMENTUM = (
     ),
     Characteristic(
         name="mom_6m_bond",
+        sets=(NOTEBOOK,),
         definition="100 * (P[-2] - P[-6]) / P[-6], P the clean price",
         unit="percent",
         inputs=("bond_snapshot.price",),
@@ -79,6 +81,7 @@ MOMENTUM = (
     ),
     Characteristic(
         name="mom_6m_bond_x_rating",
+        sets=(NOTEBOOK,),
         definition="mom_6m_bond * rating",
         unit="percent times notches",
         inputs=("bond_snapshot.price", "bond_snapshot.rating"),
@@ -88,6 +91,7 @@ MOMENTUM = (
     ),
     Characteristic(
         name="mom_6m_log_spread",
+        sets=(NOTEBOOK,),
         definition="100 * (log s[-2] - log s[-6]), s the spread; a spread of 0 or below is missing",
         unit="log points",
         inputs=("bond_snapshot.spread",),
@@ -97,6 +101,7 @@ MOMENTUM = (
     ),
     Characteristic(
         name="mom_6m_industry_adj",
+        sets=(NOTEBOOK,),
         definition="sum of the industry-adjusted returns of the months -6 to -2, all of which must be there; an "
         "industry-adjusted return is the return less slope * value-weighted return of the sector, the slope from a "
         "regression on market and sector over the 60 months before, at least 24",

@@ -157,10 +157,8 @@ def quoted_prices(rows: pl.DataFrame, source: str, month: date, settings: BondPr
         The columns of :data:`SCHEMA`, at most one row a bond.
     """
     window = month_end_window(month, settings.sessions)
-    priced = rows.filter(
-        pl.col("month") == month, pl.col("date").is_between(*window), pl.col("price").is_not_null()
-    ).with_columns(source=pl.lit(source))
-    return _last_day(priced).select(COLUMNS)
+    priced = rows.filter(pl.col("date").is_between(*window), pl.col("price").is_not_null())
+    return _last_day(priced).select(pl.lit(source).alias("source"), *COLUMNS[1:])
 
 
 def month_end_prices(

@@ -58,8 +58,7 @@ SCALES: Mapping[str, RatingScale] = MappingProxyType(
             column="moody_rating",
             # Before April 1982, and for Caa before June 1997, a grade had no steps: it takes the middle one.
             ordinals=MappingProxyType(
-                _ordinals((*_MOODYS, "CA", "C"))
-                | {grade: _ordinals(_MOODYS)[f"{grade}2"] for grade in _MOODYS_WHOLE}
+                _ordinals((*_MOODYS, "CA", "C")) | {grade: _ordinals(_MOODYS)[f"{grade}2"] for grade in _MOODYS_WHOLE}
             ),
         ),
     }
@@ -103,7 +102,7 @@ def rating_spells(ratings: pl.DataFrame) -> dict[str, pl.DataFrame]:
         ordinal = _letters().replace_strict(scale.ordinals, default=None, return_dtype=pl.Float64)
         rows = ratings.filter(pl.col("rating_type") == kind)
         dated = rows.select("month", "issue_id", "rating_date", ordinal.alias(scale.column))
-        found[scale.column] = spells(dated, ("issue_id",), "rating_date")
+        found[scale.column] = spells(dated, ("issue_id",), ("rating_date",))
     return found
 
 

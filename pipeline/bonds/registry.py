@@ -11,13 +11,14 @@ from collections.abc import Iterable
 import polars as pl
 
 from pipeline.bonds.contract import CONTRACT
-from pipeline.bonds.definition import DG, ISSUER, NOTEBOOK, Characteristic
+from pipeline.bonds.definition import DG, ISSUER, NOTEBOOK, SORTS, Characteristic
 from pipeline.bonds.dg import DURAJ_GIESECKE
 from pipeline.bonds.exposures import EXPOSURES
 from pipeline.bonds.fundamentals import FUNDAMENTALS
 from pipeline.bonds.moments import MOMENTS
 from pipeline.bonds.momentum import MOMENTUM
 from pipeline.bonds.settings import BondCharacteristicsSettings
+from pipeline.bonds.sorting import SORTING
 
 CHARACTERISTICS: tuple[Characteristic, ...] = (
     *CONTRACT,
@@ -26,6 +27,7 @@ CHARACTERISTICS: tuple[Characteristic, ...] = (
     *MOMENTUM,
     *EXPOSURES,
     *DURAJ_GIESECKE,
+    *SORTING,
 )
 BY_NAME: dict[str, Characteristic] = {entry.name: entry for entry in CHARACTERISTICS}
 NAMES: tuple[str, ...] = tuple(BY_NAME)
@@ -48,7 +50,7 @@ def names_of(set_name: str) -> tuple[str, ...]:
     return names
 
 
-SETS: dict[str, tuple[str, ...]] = {name: names_of(name) for name in (NOTEBOOK, DG, ISSUER)}
+SETS: dict[str, tuple[str, ...]] = {name: names_of(name) for name in (NOTEBOOK, DG, ISSUER, SORTS)}
 """Sets of characteristics and the names in each."""
 
 

@@ -30,6 +30,12 @@ class BondCharacteristicsSettings:
         Months before the adjusted return in which its industry slope is estimated.
     vix_beta, bond_beta : Window
         Months of the exposure regressions, the month itself included.
+    intermediary_beta, idiosyncratic_volatility : Window
+        Months of the regressions that bonds are sorted by, the month itself included.
+    long_term_reversal : Window
+        Months of the return that long-term reversal turns round.
+    reversal_near : int
+        The last of them, counted back from the month predicted, which is 1 month after m.
     cross_section : CrossSectionSettings
         How a month's values are winsorised.
     """
@@ -46,6 +52,10 @@ class BondCharacteristicsSettings:
     industry: Window = field(default=Window(60, 24))
     vix_beta: Window = field(default=Window(60, 12))
     bond_beta: Window = field(default=Window(60, 8))
+    intermediary_beta: Window = field(default=Window(60, 24))
+    idiosyncratic_volatility: Window = field(default=Window(60, 24))
+    long_term_reversal: Window = field(default=Window(37, 24))
+    reversal_near: int = 12
     cross_section: CrossSectionSettings = field(default_factory=CrossSectionSettings)
 
     def __post_init__(self) -> None:
@@ -55,3 +65,5 @@ class BondCharacteristicsSettings:
             raise ValueError(f"momentum needs 0 <= near < far, not {self.momentum_near} and {self.momentum_far}")
         if self.profitability_lag < 1:
             raise ValueError(f"profitability_lag counts months before this one, not {self.profitability_lag}")
+        if self.reversal_near < 1:
+            raise ValueError(f"reversal_near counts months before the one predicted, not {self.reversal_near}")

@@ -77,6 +77,12 @@ _FROM_INDEX = {
     **{name: name for name in ("maturity", "coupon", "stock_price", "debt", "ebitda", "ebit", "marketcap")},
 }
 
+# What the extract holds as the other half of a ratio; a zero in the ratio means missing.
+_IMPLIED_BY_INDEX = {
+    "revenue": pl.col("ebit") / pl.when(pl.col("ebitmargin") != 0.0).then(pl.col("ebitmargin")),
+    "book_equity": pl.col("marketcap") / pl.when(pl.col("pricetobook") != 0.0).then(pl.col("pricetobook")),
+}
+
 _FROM_ISSUES = {
     "issue_date": "offering_date",
     "face_value": "amount_outstanding",
@@ -112,8 +118,9 @@ def snapshot_from_index(index_snapshot: pl.DataFrame, months: Sequence[date]) ->
     -------
     pl.DataFrame
         The columns of :data:`SCHEMA`, sorted by month and isin. Numbers are the vendor's: its zeros and the missing
-        code of ``default_probability`` are for the characteristics to judge. Null is what the extract does not have:
-        permno, sic, issue_date, ratings by agency, accrued_interest and ytm.
+        code of ``default_probability`` are for the characteristics to judge. ``revenue`` is EBIT / EBIT margin,
+        ``book_equity`` market capitalisation / price-to-book, missing where the ratio is 0. Null is what the extract
+        does not have: permno, sic, issue_date, ratings by agency, accrued_interest and ytm.
     """
     rows = _of(index_snapshot, months)
     return _finished(
@@ -121,6 +128,7 @@ def snapshot_from_index(index_snapshot: pl.DataFrame, months: Sequence[date]) ->
             "month",
             "isin",
             *(pl.col(theirs).alias(ours) for ours, theirs in _FROM_INDEX.items()),
+            **_IMPLIED_BY_INDEX,
             cusip=pl.col("cusip").str.head(8),
             source=pl.lit(INDEX),
             rating=pl.col("rating").replace_strict(INDEX_RATINGS, default=None, return_dtype=pl.Float64),

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.bonds.bond_math import BondTerms
 from pipeline.bonds.carry import TERMS, accrued, days_of, numbers_of, paid
+from pipeline.bonds.coupon_calendar import BondTerms
+from pipeline.bonds.issue_universe import amount_share
 from pipeline.bonds.month_end import (
     PRIORITY,
     RECOVERY,
@@ -79,15 +80,9 @@ def trade_returns(
     price, whatever source it started from; its source is then ``recovery``.
     """
     settings = settings or BondPriceSettings()
-    wanted = sorted(set(months))
-    parts = [
-        _earned(
-            _pairs(bond_issues, trace_daily, quotes, recovery, month, settings),
-            french_factors.filter(pl.col("month") == month),
-        )
-        for month in wanted
-    ]
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
+    pairs = [_pairs(bond_issues, trace_daily, quotes, recovery, month, settings) for month in sorted(set(months))]
+    # A bond's return has the same bits whatever bonds stand beside it, so that all months are computed at once.
+    return _earned(pl.concat(pairs), french_factors) if pairs else pl.DataFrame(schema=SCHEMA)
 
 
 def _universe(bond_issues: pl.DataFrame, month: date) -> pl.DataFrame:
@@ -113,9 +108,8 @@ def _pairs(
     end = month_end_prices(trace_daily, quotes, month, month, settings)
     both = first_source(start.join(end, on=["cusip", "source"], how="inner", suffix="_end"))
     unpriced = held.join(end, on="cusip", how="anti")
-    recovered = first_source(start).join(
-        recovery_prices(recovery, unpriced, month).rename({"source": "source_end"}), on="cusip", how="inner", suffix="_end"
-    )
+    fetched = recovery_prices(recovery, unpriced, month).rename({"source": "source_end"})
+    recovered = first_source(start).join(fetched, on="cusip", how="inner", suffix="_end")
     ended = recovered.with_columns(source="source_end").select(both.columns)
     return held.join(pl.concat([both, ended]), on="cusip", how="inner").sort("cusip")
 
@@ -171,12 +165,11 @@ def trade_returns_figures(rows: pl.DataFrame, bond_issues: pl.DataFrame, month: 
     universe = _universe(bond_issues, month).join(rows.select("isin", "source"), on="isin", how="left")
     earned = pl.col("source").is_not_null()
     struck = universe.filter(pl.col("default_date").dt.truncate("1mo") == month)
-    amount = universe["amount_outstanding"].sum()
     counts = dict(rows.group_by("source").len().iter_rows())
     return {
         "waterfall": waterfall(universe, {"a price at both month ends": earned}),
         "sources": {source: counts.get(source, 0) for source in (*PRIORITY, RECOVERY)},
-        "value_share": universe.filter(earned)["amount_outstanding"].sum() / amount if amount else None,
+        "value_share": amount_share(universe, earned),
         "defaulted": struck.height,
         "defaulted_without_return": struck.filter(~earned).height,
     }

@@ -7,8 +7,8 @@ from datetime import date
 
 import polars as pl
 
-from pipeline.bonds.registry import STANDARDISED, ranked
-from pipeline.panel.training import with_next_return
+from pipeline.bonds.registry import SETS, STANDARDISED, ranked
+from pipeline.panel.training import share_present, with_next_return
 
 
 def bond_training_panel(
@@ -19,8 +19,8 @@ def bond_training_panel(
     Parameters
     ----------
     characteristics : pl.DataFrame or pl.LazyFrame
-        ``bond_characteristics``: columns month, isin and the ranked ``<name>_r``; the month before each built one is
-        read.
+        ``bond_characteristics``: columns month, isin, the raw ``<name>`` and the ranked ``<name>_r``; the month before
+        each built one is read.
     returns : pl.DataFrame
         ``bond_returns``: columns month, isin, ret_excess (decimal).
     months : sequence of date
@@ -29,9 +29,15 @@ def bond_training_panel(
     Returns
     -------
     pl.DataFrame
-        Columns month (of the return), isin, ret_excess, ``<name>_r`` of m-1 for every characteristic that is ranked,
-        of all sets; sorted by month and isin. The universe is that of m-1: a bond not in it then, or without an excess
+        Columns month (of the return), isin, ret_excess, ``present_<set>``, the share of each set's characteristics
+        that the bond has at m-1, and ``<name>_r`` of m-1 for every characteristic that is ranked, of all sets; sorted
+        by month and isin. The universe is that of m-1: a bond not in it then, or without an excess
         return, has no row.
     """
-    known = characteristics.lazy().select("month", "isin", *ranked(STANDARDISED))
+    known = characteristics.lazy().select(
+        "month",
+        "isin",
+        *(share_present(names).alias(f"present_{name}") for name, names in SETS.items()),
+        *ranked(STANDARDISED),
+    )
     return with_next_return(known, returns, "isin", months)

@@ -1,41 +1,13 @@
-"""The panel that stock models are trained on: the characteristics of one month with the return of the next.
-
-Where hardly any instrument of a month varies, the factors of a conditional model hardly load on anything and can be of
-any size. So a stock enters the models of a set of characteristics only with enough of them.
-"""
+"""The panel that stock models are trained on: the characteristics of one month with the return of the next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from pipeline.panel.training import with_next_return
-
-
-@dataclass(frozen=True, kw_only=True)
-class StockModelsSettings:
-    """Which stocks enter models.
-
-    Attributes
-    ----------
-    min_present : float
-        Least share of a set's characteristics that a stock must have. Kelly, Pruitt and Su (2019) ask for all of them
-        (1), Gu, Kelly and Xiu (2020) for none (0); missing ones count as the middle of the cross-section.
-    """
-
-    min_present: float = 0.8
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.min_present <= 1.0:
-            raise ValueError(f"min_present is {self.min_present}; it is a share between 0 and 1")
-
-
-def share_present(names: Sequence[str]) -> pl.Expr:
-    """Share of characteristics that a stock has, from their raw columns."""
-    return pl.sum_horizontal(pl.col(name).is_not_null() for name in names).cast(pl.Float64) * (1.0 / len(names))
+from pipeline.panel.training import share_present, with_next_return
 
 
 def stock_training_panel(

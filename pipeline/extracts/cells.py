@@ -144,17 +144,17 @@ def file_sql(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, numb
 def _known(tabular: Tabular, days: Mapping[str, str]) -> str:
     """Word the number of the month by which a row is split."""
     day = f"coalesce({', '.join([*(days[name] for name in tabular.dated_by), 'NULL::DATE'])})"
-    month = f"{_number(day)} + {tabular.delay}"
+    month = f"{_month_number(day)} + {tabular.delay}"
     if tabular.reported:
         reported = days[tabular.reported]
-        month = f"CASE WHEN {reported} >= {day} THEN {_number(reported)} ELSE {month} END"
+        month = f"CASE WHEN {reported} >= {day} THEN {_month_number(reported)} ELSE {month} END"
     if tabular.undated is None:
         return month
     assumed = f"DATE '{tabular.undated}'"
-    return f"coalesce({month}, {_number(assumed)})"
+    return f"coalesce({month}, {_month_number(assumed)})"
 
 
-def _number(day: str) -> str:
+def _month_number(day: str) -> str:
     return f"12 * year({day}) + month({day}) - 1"
 
 

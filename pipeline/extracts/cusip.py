@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-LENGTH = 8
-_RULE = r"^[0-9A-Z*@#]{8}$"
+_EIGHT, _NINE = r"^[0-9A-Z*@#]{8}$", r"^[0-9A-Z*@#]{9}$"
 
 
 def eight(published: str) -> pl.Expr:
     """First eight characters of a CUSIP of eight or nine, in upper case; any other text as it is, to be refused."""
     upper = pl.col(published).str.to_uppercase()
-    return pl.when(upper.str.len_bytes() == LENGTH + 1).then(upper.str.head(LENGTH)).otherwise(upper)
+    return pl.when(upper.str.contains(_NINE)).then(upper.str.head(8)).otherwise(upper)
 
 
 def cusip_column(*, primary_key: bool = False, nullable: bool = False) -> dy.String:
@@ -25,4 +24,4 @@ def cusip_column(*, primary_key: bool = False, nullable: bool = False) -> dy.Str
 
 
 def _spelled(cusip: pl.Expr) -> pl.Expr:
-    return cusip.str.contains(_RULE)
+    return cusip.str.contains(_EIGHT)

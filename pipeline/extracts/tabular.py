@@ -1,8 +1,8 @@
 """Plain tables of any size, split into months in one out-of-core pass.
 
 Belongs here: columns matched in any case, text turned into types, wrong cells located. Does not: what a table means
-(the vendors' modules) or the small hand-made layouts (``wide``). DuckDB streams the files into one Parquet folder a
-month of the date column; memory is bounded by its buffers and, afterwards, by one month.
+(the vendors' modules) or the small hand-made layouts (``wide``). DuckDB streams the files into one of
+typed rows; memory is bounded by its buffers and, afterwards, by a chunk of months.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipeline.extracts.reading import check_gzip, is_compressed
 from pipeline.extracts.table import Tabular
 
 _BLOCK_ROWS = 50_000
+_CHUNK_ROWS = 2_000_000
 _DATES = "write dates as YYYY-MM-DD, YYYYMMDD, YYYY/MM/DD or MM/DD/YYYY"
 _PROBLEMS = {
     "number": ("holds what is no number", "correct or empty these cells"),
@@ -153,21 +154,12 @@ class TabularReader:
             return
         rows = pl.scan_parquet(self._rows, hive_partitioning=False, glob=False)
         helpers = [name for name in rows.collect_schema() if name.endswith("__")]
-        for months in self._small_ones_together():
-            # Rows are sorted by month, so that statistics leave the block's own row groups to read.
-            block = rows.filter(pl.col("month__").is_between(months[0], months[-1])).drop(helpers).collect()
-            yield [_first_day(month) for month in months], block
-
-    def _small_ones_together(self) -> Iterator[list[int]]:
-        held: list[int] = []
-        height = 0
-        for month, count in self._counts.items():
-            if held and self._by_month and height + count > _BLOCK_ROWS:
-                yield held
-                held, height = [], 0
-            held.append(month)
-            height += count
-        yield held
+        # Rows lie in the order of the vendor's files, which is often that of another column than the date: a block is
+        # taken out of a chunk in memory, so that not every block goes through the whole file.
+        for chunk in _together(self._counts, _CHUNK_ROWS if self._by_month else None):
+            held = rows.filter(_within(chunk)).collect()
+            for months in _together(chunk, _BLOCK_ROWS if self._by_month else None):
+                yield [_first_day(month) for month in months], held.filter(_within(months)).drop(helpers)
 
     @property
     def _typed(self) -> str:
@@ -188,11 +180,14 @@ class TabularReader:
         return BadExtract(file=self._files, problem="holds no rows", count=0, remedy="export it again")
 
     def _read(self, files: Sequence[Path], months: Collection[date] = ()) -> None:
-        """Write the rows of some months, or all, to one sorted file: writing a file a month takes twice as long."""
+        """Write the rows of some months, or all, to one file, as they come.
+
+        Sorting them by month first, DuckDB runs out of any memory that it is given where there are enough of them;
+        writing a file a month takes twice as long.
+        """
         selects = " UNION ALL ".join(self._sql(file).rows(self._window(file, months)) for file in files)
         chosen = f"WHERE {self._among(months)}" if months else ""
-        order = "ORDER BY month__" if self._by_month else ""
-        copy = f"COPY (SELECT * FROM ({selects}) {chosen} {order}) TO {quoted(self._rows)}"
+        copy = f"COPY (SELECT * FROM ({selects}) {chosen}) TO {quoted(self._rows)}"
         try:
             self._base.execute(f"{copy} (FORMAT parquet, COMPRESSION snappy)")
         except UNREADABLE as error:
@@ -256,6 +251,23 @@ class TabularReader:
             rows=[{**dict(zip(names, row[:-2], strict=True)), column: row[-2] or None} for row in shown],
             remedy=remedy,
         )
+
+
+def _together(counts: Mapping[int, int], most: int | None) -> Iterator[dict[int, int]]:
+    """Part months with their numbers of rows into runs of at most so many rows, or of one month; None parts nothing."""
+    held: dict[int, int] = {}
+    height = 0
+    for month, count in counts.items():
+        if held and most is not None and height + count > most:
+            yield held
+            held, height = {}, 0
+        held[month] = count
+        height += count
+    yield held
+
+
+def _within(months: Mapping[int, int]) -> pl.Expr:
+    return pl.col("month__").is_between(min(months), max(months))
 
 
 def _number(month: date) -> int:

@@ -94,7 +94,7 @@ TRACE_ENHANCED = Tabular(
                 key=(*_KEY, COPY),
                 schema=TraceEnhanced,
                 by_month=True,
-                published={"cusip": "cusip_id", "month": "trd_rpt_dt"},
+                published={"cusip": "cusip_id"},
             ),
             derive=_reports,
         ),

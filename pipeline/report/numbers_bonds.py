@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from pipeline.bonds.registry import NAMES, RANKED
+from pipeline.bonds.definition import NOTEBOOK
+from pipeline.bonds.registry import RANKED, SETS
 from pipeline.report import factor_statistics, statistics
 from pipeline.report.factor_statistics import TruthComparison
 from pipeline.report.numbers import Model, Numbers
@@ -56,12 +57,12 @@ class BondNumbers(Numbers):
     @cached_property
     def missing(self) -> pl.DataFrame:
         """Missing counts by month and characteristic."""
-        return statistics.missing_shares(self.data.panel("bond_characteristics"), NAMES)
+        return statistics.missing_shares(self.data.panel("bond_characteristics"), SETS[NOTEBOOK])
 
     @cached_property
     def distributions(self) -> statistics.Distributions:
         """Distributions of all characteristics."""
-        return statistics.distributions(self.data.panel("bond_characteristics"), NAMES)
+        return statistics.distributions(self.data.panel("bond_characteristics"), SETS[NOTEBOOK])
 
     @cached_property
     def monthly_correlations(self) -> pl.DataFrame:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.bonds.registry import NAMES
+from pipeline.bonds.definition import NOTEBOOK
+from pipeline.bonds.registry import SETS
 from pipeline.report import charts_panel, statistics, tables
 from pipeline.report.blocks import Block, Content, Figure, Section, Table
 from pipeline.report.numbers_bonds import BondNumbers
@@ -37,14 +38,14 @@ def _sectors(numbers: BondNumbers) -> Content:
 
 def _missing(numbers: BondNumbers) -> Content:
     return Figure(
-        charts=[charts_panel.missing_heatmap(statistics.missing_by_year(numbers.missing), NAMES)],
+        charts=[charts_panel.missing_heatmap(statistics.missing_by_year(numbers.missing), SETS[NOTEBOOK])],
         caption="Share of bond-months of a year without a value. Missing values take the middle rank, 0.",
     )
 
 
 def _histograms(numbers: BondNumbers) -> Content:
     bars = numbers.distributions.histogram
-    held = [name for name in NAMES if name in set(bars["name"])]
+    held = [name for name in SETS[NOTEBOOK] if name in set(bars["name"])]
     return Figure(
         charts=[charts_panel.histogram(bars.filter(name=name), name) for name in held],
         columns=4,
@@ -81,7 +82,7 @@ def _correlations(numbers: BondNumbers) -> Sequence[Content]:
 
 def _betas(numbers: BondNumbers) -> Content:
     panel = numbers.data.panel("bond_characteristics")
-    held = [name for name in _BETAS if name in NAMES]
+    held = [name for name in _BETAS if name in SETS[NOTEBOOK]]
     bands = statistics.cross_section_bands(panel, [f"{name}_w" for name in held])
     return Figure(
         charts=[charts_panel.beta_band(bands, name, _BETAS[name]) for name in held],

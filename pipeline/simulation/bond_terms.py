@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.bond_trading import default_sessions
 from pipeline.simulation.economy import Economy
 from pipeline.simulation.identifiers import bond_cusip, domestic_isin
 from pipeline.simulation.paths import Array, stream
@@ -154,7 +155,7 @@ def bond_terms(economy: Economy) -> BondTerms:
     frequency = np.where(coupon == 0, 0, _choose(FREQUENCIES, n, rng))
     start = np.where(frequency == 0, "regular", _choose(FIRST_COUPONS, n, rng))
     dated = offered + np.select([start == "settled", start == "short"], [rng.integers(2, 8, n), 10], 0)
-    earlier = (_months(offered) - 2).astype("datetime64[M]").astype("datetime64[D]") + _day(offered)
+    earlier = on_day(month_number(offered) - 2, month_place(offered))
     called = economy.bonds.lives.reason == "call"
     bond_type = np.where(coupon == 0, "CZ", _choose(BOND_TYPES, n, rng))
     level = _choose(SECURITY_LEVELS, n, rng)
@@ -186,7 +187,7 @@ def bond_terms(economy: Economy) -> BondTerms:
 def bond_events(economy: Economy, terms: BondTerms) -> BondEvents:
     """Find the days of default, reinstatement and exit of the bonds of `Issues`.
 
-    A bond that defaults in earnest does so on a session of the month in which its price falls. One that is called or
+    A bond that defaults in earnest does so on the session on which its price falls. One that is called or
     exchanged is gone on the last session of the month at whose end the index loses it, a failed one then or some months
     later, any other one at its maturity. Between a default on paper and its end no coupon falls due.
 
@@ -203,11 +204,9 @@ def bond_events(economy: Economy, terms: BondTerms) -> BondEvents:
     """
     rng = stream(economy.seed, "bond events")
     clock, lives, b = economy.clock, economy.bonds.lives, terms.n_index
-    place, later = rng.random(b), rng.integers(0, 7, b)
+    later = rng.integers(0, 7, b)
     failed = lives.default < clock.n
-    month = np.minimum(lives.default, clock.n - 1)
-    inside = 2 + np.floor(place * (np.diff(clock.starts)[month] - 4)).astype(np.intp)
-    default = np.where(failed, clock.sessions[clock.starts[month] + inside], np.datetime64("NaT"))
+    default = np.where(failed, clock.sessions[default_sessions(clock, lives, economy.seed)], np.datetime64("NaT"))
     paper, cured = _on_paper(economy, terms, ~failed, rng)
     exit_month = np.minimum(lives.left, clock.n - 1)
     last_session = clock.last_sessions[exit_month]
@@ -228,7 +227,7 @@ def _on_paper(economy: Economy, terms: BondTerms, sound: Flags, rng: np.random.G
     entry = economy.issues.entry[chosen]
     months = entry + 8 + np.floor(rng.random(len(chosen)) * (last[chosen] - entry - 16)).astype(np.intp)
     # Back to the month after a coupon, so that both days lie between two coupons.
-    since = (_months(clock.month_ends[months]) - _months(terms.maturity[chosen])) % 6
+    since = (month_number(clock.month_ends[months]) - month_number(terms.maturity[chosen])) % 6
     begin = clock.month_ends[months - since + 1]
     default, reinstated = nowhere.copy(), nowhere.copy()
     default[chosen] = begin - rng.integers(3, 12, len(chosen))
@@ -246,7 +245,9 @@ def _excluded(economy: Economy) -> Mapping[str, np.ndarray]:
     month = rng.integers(0, clock.n - 1, n)
     offered = clock.months[month].astype("datetime64[D]") + np.where(rng.random(n) < 0.5, 0, 14)
     tenor = rng.choice([5, 7, 10, 30], size=n)
-    matures = (_months(offered) + 12 * tenor).astype("datetime64[M]").astype("datetime64[D]") + _day(offered)
+    matures = (month_number(offered) + 12 * tenor).astype("datetime64[M]").astype("datetime64[D]") + month_place(
+        offered
+    )
     return {
         "kind": kind,
         "issuer": issuer,
@@ -272,21 +273,27 @@ def _choose(shares: Mapping, n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.choice(np.array(list(shares)), size=n, p=np.array(list(shares.values())))
 
 
-def _months(days: Days) -> NDArray[np.int64]:
-    """Months since 1970."""
+def month_number(days: Days) -> NDArray[np.int64]:
+    """Months since 1970 of days."""
     return days.astype("datetime64[M]").astype(np.int64)
 
 
-def _day(days: Days) -> NDArray[np.int64]:
-    """Days since the first of the month."""
+def month_place(days: Days) -> NDArray[np.int64]:
+    """Days since the first of their months."""
     return (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
+
+
+def on_day(month: NDArray[np.int64], place: NDArray[np.int64]) -> Days:
+    """Days from months since 1970 and days since the first of the month."""
+    first: Days = month.astype("datetime64[M]").astype("datetime64[D]")
+    return first + place
 
 
 def _first_coupon(offered: Days, frequency: NDArray[np.intp], long: Flags) -> Days:
     """First day on which a coupon is paid, one period after the issue or two."""
     period = 12 // np.maximum(frequency, 1)
-    month = (_months(offered) + period * np.where(long, 2, 1)).astype("datetime64[M]")
-    return np.where(frequency > 0, month.astype("datetime64[D]") + _day(offered), np.datetime64("NaT"))
+    first = on_day(month_number(offered) + period * np.where(long, 2, 1), month_place(offered))
+    return np.where(frequency > 0, first, np.datetime64("NaT"))
 
 
 def _issue_ids(offered: Days) -> NDArray[np.intp]:

@@ -19,19 +19,22 @@ CUSTOMER, DEALER, LONE_BUY = 0, 1, 2
 """Kinds of trades: with a customer; between dealers, both of whom report; between dealers, only the buyer reporting."""
 
 DEALER_SHARE, LONE_SHARE, AGENCY_SHARE = 0.20, 0.04, 0.08
-"""Shares of inter-dealer trades, of those whose seller never reports, and of trades passed on to a customer as agent."""
+"""Shares of trades between dealers, of those whose seller never reports, and of trades passed on to a customer."""
 
 COMMISSIONED, TWINS = 0.3, 0.006
 """Share of agency trades for a commission; share of customer trades made twice a few minutes apart at equal terms."""
 
-MEDIAN_TRADES, SPREAD_OF_HABITS, LAST_YEAR_SHARE = 3.3, 1.1, 0.4
+MEDIAN_TRADES, SPREAD_OF_HABITS, LAST_YEAR_SHARE = 9.0, 0.8, 0.3
 """Trades a month of the median bond, deviation of their log over bonds, and what is left of them in the last year."""
 
-SILENT_MONTHS, SILENT_ENDS, QUIET_SESSIONS = 0.06, 0.10, 5
+SILENT_MONTHS, SILENT_ENDS, QUIET_SESSIONS = 0.03, 0.05, 5
 """Shares of a bond's months without a trade, and without one in the last sessions; the number of these sessions."""
 
-SAME_DAY = 0.35
+SAME_DAY = 0.2
 """Share of a month's trades that gather on one day."""
+
+DAY = 24 * 3600
+"""Seconds of a day."""
 
 OPENS, CLOSES = 8 * 3600, 17 * 3600 + 900
 """First and last second of the day at which bonds trade."""
@@ -98,14 +101,17 @@ class Trades:
         """Return chosen rows, by position or mask, in the order given."""
         return Trades(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
-    def ordered(self) -> "Trades":
-        """Return the trades in the order of bond, session and second."""
-        return self.take(np.lexsort((self.second, self.session, self.bond)))
+    def order(self) -> NDArray[np.intp]:
+        """Return the positions in the order of bond, session and second."""
+        days = self.session.max(initial=0) + 1
+        return np.argsort((self.bond * days + self.session) * DAY + self.second, kind="stable")
 
 
 def stack(parts: Sequence[Trades]) -> Trades:
     """Put sets of trades together, one after another."""
-    return Trades(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Trades)})
+    return Trades(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Trades)}
+    )
 
 
 def simulate_trades(clock: Clock, issues: Issues, lives: BondLives, seed: int) -> Trades:
@@ -128,7 +134,8 @@ def simulate_trades(clock: Clock, issues: Issues, lives: BondLives, seed: int) -
     Returns
     -------
     Trades
-        Not one price of a bond's day occurs twice, twins and the two legs of an agency trade apart.
+        No second of a bond's day has two trades, and no price occurs twice in it, twins and the legs of an agency trade
+        apart.
     """
     rng = stream(seed, "bond trading habits")
     habits = MEDIAN_TRADES * np.exp(SPREAD_OF_HABITS * rng.standard_normal(issues.n))
@@ -147,7 +154,8 @@ def simulate_trades(clock: Clock, issues: Issues, lives: BondLives, seed: int) -
         first, last = _windows(clock, issues, t, bonds)
         thin = np.where(t > lives.left[bonds], LAST_YEAR_SHARE, 1.0)
         parts.append(draw_trades(mids, bonds, start, first, last, thin * habits[bonds], rng))
-    return stack(parts).ordered()
+    trades = stack(parts)
+    return trades.take(trades.order())
 
 
 def default_sessions(clock: Clock, lives: BondLives, seed: int) -> NDArray[np.intp]:
@@ -257,7 +265,10 @@ def draw_trades(
         bond=bonds[j], session=start + day, second=rng.integers(OPENS, CLOSES, n), price=price, volume=volume,
         kind=kind, bought=bought, agent=plain, commission=plain, twin=plain,
     )  # fmt: skip
-    return _with_copies(replace(trades, price=_distinct(trades)), agency, rng)
+    millionths = np.rint(trades.price * 1e6).astype(np.intp)
+    trades = replace(trades, price=_distinct(millionths, trades, 1000) / 1e6)
+    trades = _with_copies(trades, agency, rng)
+    return replace(trades, second=_distinct(trades.second, trades, 1))
 
 
 def _with_copies(trades: Trades, agency: NDArray[np.bool_], rng: np.random.Generator) -> Trades:
@@ -274,17 +285,17 @@ def _with_copies(trades: Trades, agency: NDArray[np.bool_], rng: np.random.Gener
     return stack((trades, customers, later))
 
 
-def _distinct(trades: Trades) -> Array:
-    """Prices, moved by a tenth of a cent where a bond's day has one already."""
-    price = trades.price.copy()
+def _distinct(values: NDArray[np.intp], trades: Trades, step: int) -> NDArray[np.intp]:
+    """Move values up by steps until none is twice in a bond's day."""
+    values = values.copy()
     day = trades.bond * (trades.session.max(initial=0) + 1) + trades.session
     again = np.arange(trades.n)
     while len(again):
-        order = np.lexsort((price, day))
-        same = (day[order][1:] == day[order][:-1]) & (price[order][1:] == price[order][:-1])
+        order = np.lexsort((values, day))
+        same = (day[order][1:] == day[order][:-1]) & (values[order][1:] == values[order][:-1])
         again = order[1:][same]
-        price[again] = np.rint((price[again] + 0.001) * 1e6) / 1e6
-    return price
+        values[again] += step
+    return values
 
 
 def _levels(clock: Clock, issues: Issues, lives: BondLives) -> Array:

@@ -6,7 +6,7 @@ from pipeline.simulation.layouts import write_extracts
 from pipeline.simulation.market import Market
 
 # Tables that are large in every size.
-_BONDS, _DAILY = "bonds.index_constituents", ("crsp.dsf", "crsp.dsf_v2")
+_BONDS, _LARGE = "bonds.index_constituents", ("crsp.dsf", "crsp.dsf_v2", "trace.trace_enhanced")
 
 
 def write_market(market: Market, extracts: Path, truth: Path, *, csv: bool = False) -> list[Path]:
@@ -31,4 +31,4 @@ def write_market(market: Market, extracts: Path, truth: Path, *, csv: bool = Fal
     truth.mkdir(parents=True, exist_ok=True)
     for name, frame in market.truth.items():
         frame.write_parquet(truth / f"{name}.parquet")
-    return write_extracts(market.tables, extracts, parquet=_DAILY if csv else (_BONDS, *_DAILY))
+    return write_extracts(market.tables, extracts, parquet=_LARGE if csv else (_BONDS, *_LARGE))

@@ -5,6 +5,7 @@ issuer's rating in the economy; what their letters mean is in `SCALES`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from pipeline.simulation.bond_terms import BondEvents, BondTerms, Days, bond_eve
 from pipeline.simulation.economy import Economy
 from pipeline.simulation.fisd_names import IssuerNames, issuer_names
 from pipeline.simulation.identifiers import SECTORS
-from pipeline.simulation.paths import stream
+from pipeline.simulation.paths import Array, stream
 
 INDUSTRY_GROUPS = {"Industrials": "1", "Financial": "2", "Utility": "3"}
 """FISD's groups by the index's second sector level."""
@@ -134,15 +135,6 @@ def _defaults(terms: BondTerms, events: BondEvents) -> pl.DataFrame:
     ).sort("issue_id")
 
 
-def _lives(economy: Economy, terms: BondTerms, events: BondEvents) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Month of issue (-1 before the clock) and last whole month of every issue; shape (N,) each."""
-    clock = economy.clock
-    issued = (terms.offered.astype("datetime64[M]") - clock.months[0]).astype(np.intp)
-    left = np.concatenate([events.left, terms.maturity[terms.n_index :]])
-    gone = (np.where(np.isnat(left), clock.months[-1] + 1, left.astype("datetime64[M]")) - clock.months[0]).astype(int)
-    return np.maximum(issued, -1), np.minimum(gone, clock.n) - 1
-
-
 def rating_rows(economy: Economy, terms: BondTerms, events: BondEvents) -> pl.DataFrame:
     """Write the rating history.
 
@@ -153,50 +145,145 @@ def rating_rows(economy: Economy, terms: BondTerms, events: BondEvents) -> pl.Da
     terms : BondTerms
         Issues.
     events : BondEvents
-        Defaults.
+        Defaults and exits.
 
     Returns
     -------
     DataFrame
-        issue_id, rating_type (SPR, MR, FR), rating_date, rating: letters, or NR where an agency rates no longer or not
-        yet. A change shows in the month in which the economy has it, with Moody's in three of ten cases a month later.
-        A bond that fails in earnest is D with S&P and Ca with Moody's from that day.
+        issue_id, rating_type (SPR, MR, FR), rating_date, rating: letters, or NR where S&P rates no longer or not yet. A
+        change is dated in the month in which the economy has it, with Moody's in three of ten cases a month later. A
+        bond that fails in earnest is D with S&P and Fitch and Ca with Moody's from that day.
     """
     rng = stream(economy.seed, "fisd ratings")
-    n, clock = terms.n, economy.clock
-    traits = rng.random((5, n))
-    apart = np.where(traits[0] < SPLIT, np.where(traits[1] < 0.5, -1, 1), 0)
-    has = {"SPR": traits[2] >= ONLY_MOODYS, "MR": traits[2] < 0.94, "FR": traits[3] < 0.4}
-    place, lag = rng.random((clock.n, len(economy.firms.names))), rng.random((clock.n, len(economy.firms.names))) < 0.3
+    n, rating = terms.n, economy.firms.rating
+    traits, wait, when = rng.random((5, n)), rng.integers(60, 120, n), rng.random(n)
+    place, lag = rng.random(rating.shape), rng.random(rating.shape) < 0.3
+    late, withdrawn = traits[3] < LATE_SP, traits[3] > 1 - WITHDRAWN
+    slow = rating.copy()
+    slow[1:] = np.where(lag[1:], rating[:-1], rating[1:])
+    notch = np.where(traits[0] < SPLIT, np.where(traits[1] < 0.5, -1, 1), 0)
+    has_sp = traits[2] >= ONLY_MOODYS
+    gone = np.where(withdrawn & has_sp, _inside(economy, terms, events, when), np.datetime64("NaT"))
+    begins = np.where(late & has_sp, terms.offered + wait, terms.offered)
     failed = np.full(n, np.datetime64("NaT"), dtype="datetime64[D]")
     failed[: terms.n_index] = np.where(np.isnat(events.reinstated), events.default, np.datetime64("NaT"))
-    frames = []
-    for agency, rated in has.items():
-        offset = apart if agency == "MR" else np.zeros(n, dtype=int)
-        issue, day, ordinal = _ratings_of(economy, terms, events, place, lag & (agency == "MR"))
-        keep = rated[issue] & ~(day >= failed[issue])
-        issue, day = issue[keep], day[keep]
-        ordinal = np.clip(ordinal[keep] + offset[issue], 1, 20)
-        struck = np.flatnonzero(rated & ~np.isnat(failed))
-        worst = np.full(len(struck), 20 if agency == "MR" else 22)
-        issue, day = np.concatenate([issue, struck]), np.concatenate([day, failed[struck]])
-        letters = np.array(SCALES[agency])[np.concatenate([ordinal, worst]) - 1]
-        frames.append(_rating_frame(terms, agency, issue, day, letters))
-    frames.append(_not_rated(economy, terms, events, has["SPR"], traits[4]))
-    withdrawn = frames[-1].filter(pl.col("until").is_null()).select("issue_id", gone="rating_date")
-    pending = frames[-1].drop_nulls("until").select("issue_id", "until")
-    rows = pl.concat([*frames[:-1], frames[-1].drop("until")])
-    rows = rows.join(withdrawn, on="issue_id", how="left").join(pending, on="issue_id", how="left")
-    is_sp, rating = pl.col("rating_type") == "SPR", pl.col("rating") != "NR"
-    # After S&P has withdrawn its rating it says nothing; before it rates an issue neither.
-    unsaid = is_sp & rating & ((pl.col("rating_date") >= pl.col("gone")) | (pl.col("rating_date") < pl.col("until")))
-    return rows.filter(~unsaid.fill_null(False)).drop("gone", "until").sort("issue_id", "rating_type", "rating_date")
+    never = np.full(n, np.datetime64("NaT"), dtype="datetime64[D]")
+    agencies = {
+        "SPR": _Agency(rating, np.zeros(n, dtype=int), has_sp, begins, np.fmin(gone, failed), gone, 22),
+        "MR": _Agency(slow, notch, traits[2] < 0.94, terms.offered, failed, never, 20),
+        "FR": _Agency(rating, np.zeros(n, dtype=int), traits[4] < 0.4, terms.offered, failed, never, 22),
+    }
+    rows = [_of_agency(name, agency, economy, terms, events, failed, place) for name, agency in agencies.items()]
+    unrated = np.flatnonzero(late & has_sp)
+    ends = np.flatnonzero(~np.isnat(gone))
+    rows.append(_rows(terms, "SPR", unrated, terms.offered[unrated], np.full(len(unrated), "NR")))
+    rows.append(_rows(terms, "SPR", ends, gone[ends], np.full(len(ends), "NR")))
+    known = pl.col("rating_date") <= economy.clock.month_ends[-1].item()
+    return pl.concat(rows).filter(known).sort("issue_id", "rating_type", "rating_date")
 
 
-def _rating_frame(
-    terms: BondTerms, agency: str, issue: NDArray[np.intp], day: Days, letters: NDArray[np.str_]
+@dataclass(frozen=True)
+class _Agency:
+    """What one agency thinks: issuers' ordinals by month, notches apart, issues rated, from when until when."""
+
+    path: NDArray[np.intp]
+    notch: NDArray[np.intp]
+    rates: NDArray[np.bool_]
+    begins: Days
+    ends: Days
+    withdraws: Days
+    worst: int
+
+
+def _of_agency(
+    name: str, agency: _Agency, economy: Economy, terms: BondTerms, events: BondEvents, failed: Days, place: Array
 ) -> pl.DataFrame:
+    """First ratings, changes and defaults of the issues that an agency rates."""
+    clock = economy.clock
+    start = np.clip((agency.begins.astype("datetime64[M]") - clock.months[0]).astype(np.intp), 0, clock.n - 1)
+    first = np.flatnonzero(agency.rates & ~(agency.begins >= agency.ends))
+    changed = np.vstack([np.zeros((1, agency.path.shape[1]), bool), agency.path[1:] != agency.path[:-1]])
+    month, issue = np.nonzero(changed[:, terms.issuer] & agency.rates & (np.arange(clock.n)[:, None] > start))
+    firm = terms.issuer[issue]
+    session = clock.starts[month] + np.floor(place[month, firm] * np.diff(clock.starts)[month]).astype(np.intp)
+    day = clock.sessions[session]
+    stays = ~(day >= agency.ends[issue]) & ~(day >= _gone(terms, events)[issue])
+    month, issue, day = month[stays], issue[stays], day[stays]
+    struck = np.flatnonzero(agency.rates & ~np.isnat(failed) & ~(failed >= agency.withdraws))
+    ordinal = np.concatenate(
+        [
+            np.clip(agency.path[start[first], terms.issuer[first]] + agency.notch[first], 1, 20),
+            np.clip(agency.path[month, terms.issuer[issue]] + agency.notch[issue], 1, 20),
+            np.full(len(struck), agency.worst),
+        ]
+    )
+    days = np.concatenate([agency.begins[first], day, failed[struck]])
+    return _rows(terms, name, np.concatenate([first, issue, struck]), days, np.array(SCALES[name])[ordinal - 1])
+
+
+def _rows(terms: BondTerms, agency: str, issue: NDArray[np.intp], day: Days, letters: NDArray[np.str_]) -> pl.DataFrame:
+    ids = terms.issue_id[issue]
     return pl.DataFrame(
-        {"issue_id": terms.issue_id[issue], "rating_type": np.full(len(issue), agency), "rating_date": day,
-         "rating": letters}
-    )  # fmt: skip
+        {"issue_id": ids, "rating_type": np.full(len(ids), agency), "rating_date": day, "rating": letters}
+    )
+
+
+def _gone(terms: BondTerms, events: BondEvents) -> Days:
+    """Day from which nothing of an issue is outstanding; shape (N,)."""
+    return np.concatenate([events.left, terms.maturity[terms.n_index :]])
+
+
+def _inside(economy: Economy, terms: BondTerms, events: BondEvents, place: Array) -> Days:
+    """Day inside every issue's life, in its middle two thirds, within the clock's end."""
+    end = np.fmin(_gone(terms, events), economy.clock.month_ends[-1])
+    days = (end - terms.offered).astype(np.int64)
+    return terms.offered + np.floor((1 / 6 + 2 / 3 * place) * days).astype(np.int64)
+
+
+def amount_rows(economy: Economy, terms: BondTerms, events: BondEvents) -> pl.DataFrame:
+    """Write the history of amounts outstanding.
+
+    Parameters
+    ----------
+    economy : Economy
+        The market as drawn.
+    terms : BondTerms
+        Issues.
+    events : BondEvents
+        Exits.
+
+    Returns
+    -------
+    DataFrame
+        issue_id, effective_date, action_type, amount_outstanding (thousands), from the issue (I) over calls of a part
+        (P, S), more of the same (RO) to the end (B called, T exchanged, R reorganised, IM matured). Every other call of
+        a part, and of the whole, has two rows on its day, of which the smaller amount holds.
+    """
+    rng = stream(economy.seed, "fisd amounts")
+    n, b = terms.n, terms.n_index
+    draw, place = rng.random(n), rng.random(n)
+    middle = _inside(economy, terms, events, place)
+    part, more = np.flatnonzero(draw < PARTIAL), np.flatnonzero(draw > 1 - REOPENED)
+    gone = _gone(terms, events)
+    reason = np.concatenate([economy.bonds.lives.reason, np.full(n - b, "")])
+    end = np.flatnonzero(gone <= economy.clock.month_ends[-1])
+    action = np.select([reason[end] == "call", reason[end] == "exchange", reason[end] == "default"], list("BTR"), "IM")
+    twice, called = part[::2], end[action == "B"][::2]
+    amount = terms.amount
+    # Whatever is left of an issue before it is called as a whole.
+    rest = np.where(draw < PARTIAL, 0.6, np.where(draw > 1 - REOPENED, 1.25, 1.0)) * amount
+    pieces = [
+        (np.arange(n), terms.offered, np.full(n, "I"), amount),
+        (twice, middle[twice], np.where(np.arange(len(twice)) % 2, "P", "S"), 0.8 * amount[twice]),
+        (part, middle[part], np.full(len(part), "P"), 0.6 * amount[part]),
+        (more, middle[more], np.full(len(more), "RO"), 1.25 * amount[more]),
+        (called, gone[called], np.full(len(called), "P"), 0.5 * rest[called]),
+        (end, gone[end], action, np.zeros(len(end))),
+    ]
+    frames = [
+        pl.DataFrame(
+            {"issue_id": terms.issue_id[issue], "effective_date": day, "action_type": kind, "amount_outstanding": left}
+        )
+        for issue, day, kind, left in pieces
+    ]
+    return pl.concat(frames).sort("issue_id", "effective_date", "action_type", "amount_outstanding")

@@ -130,9 +130,10 @@ class IssuerNames:
     issuer_id : ndarray of int, shape (N,)
         FISD's key of the issuer; a subsidiary has one of its own.
     kind : list of str
-        One of `KINDS`.
+        One of `KINDS`; an issuer whose stock has left before is private.
     spelling : list of str
-        Name of the spelling, `stock` where it is CRSP's name on the day, or how it comes to be ambiguous.
+        Name of the spelling; `stock` where it is CRSP's name on the day, or would be, `delisted` where it was; or how
+        it comes to be ambiguous.
     matchable : ndarray of bool, shape (N,)
         Whether the name leads to the issuer's stock and to no other.
     finance : ndarray of bool, shape (N,)
@@ -160,7 +161,7 @@ class _StockNames:
         return self.names[max(int(np.searchsorted(self.first, day, side="right")) - 1, 0)]
 
     def known_on(self, day: np.datetime64) -> bool:
-        """Whether the stock is listed on a day, or, before every spell, at its first."""
+        """Whether the stock is listed on a day, or afterwards."""
         return day <= self.last[-1]
 
 
@@ -192,6 +193,8 @@ def issuer_names(economy: Economy, terms: BondTerms) -> IssuerNames:
         twin = stocks.get(twin_of.get(firm, -1))
         if firms.private[firm]:
             name, kind, how = firms.names[firm].upper(), "private", "stock"
+        elif not stocks[firm].known_on(day):
+            name, kind, how = stocks[firm].names[-1], "private", "delisted"
         elif twin is not None and twin.known_on(day) and _alike(stocks[firm].on(day), twin.on(day)):
             name, how = _ambiguous(stocks[firm].on(day), twin.on(day), first=firm < twin_of[firm])
             kind = "ambiguous"

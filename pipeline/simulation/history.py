@@ -11,6 +11,9 @@ import polars as pl
 from pipeline.simulation.layouts import INTERVAL_ENDS, UNDATED, date_column
 from pipeline.simulation.listings import ACTIVE
 
+FIRST_DAY = date(1900, 1, 1)
+"""A day before every market."""
+
 QUARTERLY_LAG = "3mo"
 """After its end a fiscal quarter without an announcement date counts as known."""
 
@@ -27,14 +30,17 @@ def known_day(table: str) -> pl.Expr:
     -------
     Expr
         A date: for quarterly accounts the announcement, three months after the quarter where there is none or it lies
-        before the quarter's end; for tables of current values a day before every market; else the table's date column.
+        before the quarter's end; for bonds the day of issue, where there is none that from which interest accrues; for
+        tables of current values a day before every market; else the table's date column.
     """
     if table in UNDATED:
-        return pl.repeat(date(1900, 1, 1), pl.len())
+        return pl.repeat(FIRST_DAY, pl.len())
     day = pl.col(date_column(table))
     if table == "comp.fundq":
         announced = pl.col("rdq") >= day
         return pl.when(announced).then(pl.col("rdq")).otherwise(day.dt.offset_by(QUARTERLY_LAG))
+    if table == "fisd.fisd_mergedissue":
+        return pl.coalesce(day, "dated_date", pl.lit(FIRST_DAY))
     return day
 
 
@@ -51,10 +57,11 @@ def history(tables: Mapping[str, pl.DataFrame], month: date) -> dict[str, pl.Dat
     Returns
     -------
     dict of str to DataFrame
-        The same tables with the rows known by the end of `month`. The bond extract keeps the rows priced on the first
+        The same tables with the rows known by the end of `month`. The index extract keeps the rows priced on the first
         day of the next month, which describe the end of `month`, without their returns, which are earned later.
         FRED-MD vintages are cut by rows, never left out. Ends of intervals after the month are not known: a link is
-        open, a name ends with the data, and a security that was delisted later is active on the last day of the data.
+        open, a default not mended, a name ends with the data, and a security that was delisted later is active on the
+        last day of the data.
         Adjustment factors stay relative to the end of the market; only their ratios mean anything.
     """
     following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
@@ -63,7 +70,7 @@ def history(tables: Mapping[str, pl.DataFrame], month: date) -> dict[str, pl.Dat
 
 def _cut(table: str, frame: pl.DataFrame, following: date) -> pl.DataFrame:
     """One table as it stood before a day."""
-    if table.startswith("bonds."):
+    if table == "bonds.index_constituents":
         day = pl.col(date_column(table))
         known = pl.when(day < following).then(pl.col("Return"))
         return frame.filter(day <= following).with_columns(known.alias("Return"))

@@ -42,10 +42,10 @@ _LAST = (
 _FORMS = ("Holdings", "Group", "Inc", "Corp", "Partners", "Industries", "Systems", "& Company", "Works", "Brands")
 _REGIONS = ("American", "Pacific", "Northern", "Federal", "Continental", "Prairie", "Highland", "Gulf")
 
-TWIN_FIRST, TWIN_STEP = 11, 40
+TWIN_FIRST, TWIN_STEP = 8, 40
 """Position of the first of the firms that have a near twin, the firm after it, and of the firms from one to the next.
 
-All of them are listed where the market has so many issuers.
+None of these positions is that of a private issuer.
 """
 
 _ISSUE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"

@@ -19,7 +19,15 @@ DOT_FOR_MISSING = ("DGS20", "DGS30")
 """FRED series written in the older download layout: the first column `DATE`, a dot for a missing day."""
 
 DATE_COLUMNS: dict[str, str] = {
-    "bonds.": "Pricing_Date",
+    "bonds.": "date",
+    "bonds.index_constituents": "Pricing_Date",
+    "bonds.recovery": "default_date",
+    "fisd.fisd_mergedissue": "offering_date",
+    "fisd.fisd_issue_default": "default_date",
+    "fisd.fisd_ratings": "rating_date",
+    "fisd.fisd_amt_out_hist": "effective_date",
+    "wrdsapps.bondcrsp_link": "link_startdt",
+    "trace.trace_enhanced": "trd_rpt_dt",
     "fred_md/": "sasdate",
     "fred/": "observation_date",
     "prices/": "Date",
@@ -38,10 +46,15 @@ DATE_COLUMNS: dict[str, str] = {
 }
 """Date column of the logical tables, by the beginning of their names."""
 
-UNDATED = ("comp.company",)
+UNDATED = ("comp.company", "fisd.fisd_mergedissuer")
 """Tables of current values, without a date at which a row became known."""
 
-INTERVAL_ENDS: dict[str, str] = {"crsp.msenames": "nameendt", "crsp.ccmxpf_lnkhist": "linkenddt"}
+INTERVAL_ENDS: dict[str, str] = {
+    "crsp.msenames": "nameendt",
+    "crsp.ccmxpf_lnkhist": "linkenddt",
+    "fisd.fisd_issue_default": "reinstated_date",
+    "wrdsapps.bondcrsp_link": "link_enddt",
+}
 """Column with the end of the interval that a row of the table is about; it is known only when it comes."""
 
 
@@ -77,7 +90,7 @@ def write_extracts(tables: Mapping[str, pl.DataFrame], folder: Path, parquet: Co
     folder : Path
         Root of the extracts; subfolders are made, files of the same name replaced.
     parquet : collection of str
-        Tables written as Parquet instead of CSV; only those that are plain tables (`bonds.*`, `crsp.*`, `comp.*`).
+        Tables written as Parquet instead of CSV; only those that are plain tables, whose names have a dot.
 
     Returns
     -------
@@ -225,6 +238,9 @@ LAYOUTS: dict[str, tuple[str, Callable[[str, pl.DataFrame], str]]] = {
     "bonds.": (".csv", _plain),
     "crsp.": (".csv", _plain),
     "comp.": (".csv", _plain),
+    "fisd.": (".csv", _plain),
+    "trace.": (".csv", _plain),
+    "wrdsapps.": (".csv", _plain),
     "treasury/": (".csv", _plain),
     "fred_md/": (".csv", _fred_md),
     "fred/": (".csv", _fred),

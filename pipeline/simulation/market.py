@@ -10,6 +10,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from pipeline.simulation.bond_sources import bond_link_tables, bond_source_tables
+from pipeline.simulation.bond_truth import bond_truth
 from pipeline.simulation.compustat import compustat_tables
 from pipeline.simulation.compustat_truth import compustat_truth
 from pipeline.simulation.crsp_ciz import ciz_tables
@@ -18,6 +20,7 @@ from pipeline.simulation.crsp_links import link_tables
 from pipeline.simulation.crsp_siz import siz_tables
 from pipeline.simulation.economy import Economy, simulate_economy
 from pipeline.simulation.factor_tables import french_tables, other_factor_tables
+from pipeline.simulation.fisd import fisd_tables
 from pipeline.simulation.fred_md import fred_md_tables
 from pipeline.simulation.identifiers import RATINGS, SECTORS, stock_cusip
 from pipeline.simulation.index_tables import bond_tables
@@ -31,6 +34,8 @@ from pipeline.simulation.macro_tables import (
 )
 from pipeline.simulation.sizes import MarketSize, market_size
 from pipeline.simulation.stock_truth import stock_truth
+from pipeline.simulation.trace import trace_tables
+from pipeline.simulation.trace_truth import trace_truth
 from pipeline.simulation.truth import truth_tables
 
 DEFAULT_END = date(2024, 12, 1)
@@ -50,8 +55,20 @@ TABLES: dict[str, Writer] = {
     "crsp_index": crsp_index_tables,
     "ccm": link_tables,
     "compustat": compustat_tables,
+    "fisd": fisd_tables,
+    "bond_sources": bond_source_tables,
+    "trace": trace_tables,
 }
 """Writers of vendor tables by vendor: each maps the economy to frames keyed by the file that they become."""
+
+ON_REQUEST: dict[str, Writer] = {"bond_links": bond_link_tables}
+"""Writers of tables that a market has only where they are asked for by name."""
+
+TRUTHS: tuple[Writer, ...] = (truth_tables, stock_truth, compustat_truth, bond_truth)
+"""What is true of every market."""
+
+VENDOR_TRUTHS: dict[str, Writer] = {"trace": trace_truth}
+"""What is true of one vendor's tables and as large as they are: made with them only."""
 
 STOCK_LAYOUTS: dict[str, dict[str, Writer]] = {
     "siz": {"crsp": siz_tables, "crsp_daily": daily_siz_tables},
@@ -70,7 +87,7 @@ class Market:
         Logical vendor frames by file stem: vendor column names and units, missing codes planted, real date columns
         (`date_column` in `layouts` names each).
     truth : dict of str to DataFrame
-        What no extract shows; see `truth.truth_tables`, `stock_truth.stock_truth`, `compustat_truth.compustat_truth`.
+        What no extract shows; see the functions of `TRUTHS` and `VENDOR_TRUTHS`.
     issuers : DataFrame
         issuer (position), name, issuer_code, stock_cusip, sector, private, permno (of the first class), gvkey, n_bonds.
     stocks : DataFrame
@@ -110,7 +127,8 @@ def simulate(
     layout : str
         Layout of the CRSP stock files, `siz` or `ciz`; the same history in both.
     vendors : collection of str, optional
-        Keys of `TABLES` and of the stock layout whose tables are made; all when not given.
+        Keys of `TABLES`, `ON_REQUEST` and the stock layout whose tables are made; when not given all but those on
+        request.
 
     Returns
     -------
@@ -125,18 +143,25 @@ def simulate(
         raise ValueError(f"the seed must be 0 or more, got {seed}")
     if layout not in STOCK_LAYOUTS:
         raise ValueError(f"no stock layout {layout!r}; registered are {', '.join(STOCK_LAYOUTS)}")
-    writers = TABLES | STOCK_LAYOUTS[layout]
+    usual = TABLES | STOCK_LAYOUTS[layout]
+    writers = usual | ON_REQUEST
     unknown = set(vendors or ()) - set(writers)
     if unknown:
         raise ValueError(f"no vendor {', '.join(sorted(unknown))}; registered are {', '.join(writers)}")
     economy = simulate_economy(market_size(size), seed, end)
     tables: dict[str, pl.DataFrame] = {}
+    truth: dict[str, pl.DataFrame] = {}
+    for each in TRUTHS:
+        truth.update(each(economy))
+    wanted = usual if vendors is None else vendors
     for vendor, writer in writers.items():
-        if vendors is None or vendor in vendors:
+        if vendor in wanted:
             tables.update(writer(economy))
+            if vendor in VENDOR_TRUTHS:
+                truth.update(VENDOR_TRUTHS[vendor](economy))
     return Market(
         tables=tables,
-        truth=truth_tables(economy) | stock_truth(economy) | compustat_truth(economy),
+        truth=truth,
         issuers=_issuers(economy),
         stocks=_stocks(economy),
         bonds=_bonds(economy),

@@ -21,8 +21,9 @@ HALTED, OVER_THE_COUNTER = -2, 20
 
 HALT_MONTHS = 2
 
-NEW_NAME_SHARE = 0.1
-"""Share of the plain firms with one class that go on under a new name; firms with bonds are among them."""
+NEW_NAMES = (13, 11)
+"""Of every so many firms, the one at this place goes on under a new name if it is plain and has one class of shares;
+firms with bonds are among them."""
 
 SIC: dict[str, tuple[int, ...]] = {
     "Energy": (1311, 2911), "Banking": (6022, 6035), "Healthcare": (2834, 8062), "Utility": (4911, 4923),
@@ -157,12 +158,18 @@ def _changes(
             (int(month_starts[halt.stop]), {"exchcd": name["exchcd"]}),
         ],
     }
-    planned = changes[role.change]
-    if role.name == "plain" and place < 0.25:
-        planned = [(early, {"siccd": int(name["siccd"]) + 1, "shrcd": 10})]
-    if role.name == "plain" and place > 1 - NEW_NAME_SHARE and listings.firm[s] not in listings.firm[listings.second]:
-        planned = [(early, {"comnam": new["comnam"], "ticker": new["ticker"]})]
-    return planned
+    if role.name != "plain":
+        return changes[role.change]
+    spell: Spell = {"siccd": int(name["siccd"]) + 1, "shrcd": 10} if place < 0.25 else {}
+    if _renamed(int(listings.firm[s]), listings):
+        spell |= {"comnam": new["comnam"], "ticker": new["ticker"]}
+    return [(early, spell)] if spell else []
+
+
+def _renamed(firm: int, listings: Listings) -> bool:
+    """Whether a plain firm takes a new name."""
+    every, place = NEW_NAMES
+    return firm % every == place and firm not in listings.firm[listings.second]
 
 
 def _at_month_end(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.bond_trading import CUSTOMER, Trades
+from pipeline.simulation.bond_trading import Trades
 from pipeline.simulation.paths import Array
 
 REGIME_DATE = np.datetime64("2012-02-06")
@@ -38,7 +38,7 @@ HIGHEST_PRICE = 1000.0
 """Price above which a trade is screened."""
 
 ON_TIME, SAME_MONTH, LATER_MONTH = "on time", "same month", "later month"
-"""When the last messages of a fate arrive: the day of the trade, a later day of its month, or one to three months on."""
+"""When the last messages of a fate arrive: that day, a later day of the month, or one to three months on."""
 
 LATEST = 3
 """Months after the trade in which the last late messages arrive."""
@@ -102,7 +102,7 @@ FATES: tuple[Fate, ...] = (
     Fate(name="late_settlement", rate=0.006, screen="settlement"),
     Fate(name="zero_price", rate=0.003, screen="price"),
     Fate(name="high_price", rate=0.004, screen="price"),
-    Fate(name="after_maturity", rate=0.0, real=False, screen="maturity"),
+    Fate(name="after_maturity", rate=0.0, screen="maturity"),
     Fate(name="fat_finger", rate=0.006, screen="bounce_back"),
     Fate(name="decimal_shift", rate=0.006, outcome="corrected"),
 )  # fmt: skip
@@ -119,6 +119,11 @@ SCREENS = ("settlement", "when_issued", "locked_in", "sale_condition", "agency",
 """Screens in the order in which a trade meets them; the first one that it fails names the reason."""
 
 
+def having(fate: NDArray[np.intp], trait: Callable[[Fate], bool]) -> NDArray[np.bool_]:
+    """Trades whose fate has a trait, by their positions in `FATES`."""
+    return np.array([trait(item) for item in FATES])[fate]
+
+
 @dataclass(frozen=True)
 class Planted:
     """Trades with what becomes of them; arrays of shape (n,) in their order.
@@ -133,8 +138,8 @@ class Planted:
         Session on which the last messages arrive.
     first_price, first_volume : ndarray
         Terms in the first report; the true ones where no fate changes them.
-    screen, first_screen : ndarray of str
-        First of `SCREENS` that the true terms and the first report fail; empty if none.
+    screen : ndarray of str
+        First of `SCREENS` that the trade rightly fails; empty if none.
     """
 
     trades: Trades
@@ -143,11 +148,10 @@ class Planted:
     first_price: Array
     first_volume: Array
     screen: NDArray[np.str_]
-    first_screen: NDArray[np.str_]
 
     def having(self, trait: Callable[[Fate], bool]) -> NDArray[np.bool_]:
         """Trades whose fate has a trait."""
-        return np.array([trait(fate) for fate in FATES])[self.fate]
+        return having(self.fate, trait)
 
 
 @dataclass(frozen=True)
@@ -191,16 +195,12 @@ def plant(trades: Trades, maturity: NDArray[np.datetime64], days: Days, rng: np.
     trades, fate = _after_maturity(trades, fate, maturity, days, rng)
     event = trades.session.copy()
     _strike(trades, fate, event, days, rng)
-    trades, fate = _place(trades, fate, days, rng)
-    if "decimal_shift" in PLACED:
-        shifted = fate == FATE["decimal_shift"]
-        # Three decimals, so that a price over 100 has no more than the six that a report can hold.
-        trades = replace(trades, price=np.where(shifted, np.rint(trades.price * 1000) / 1000, trades.price))
+    _place(trades, fate, days, rng)
+    # Three decimals, so that a hundredth of the price has no more than the six that a report can hold.
+    mills = np.rint(trades.price * 1000) / 1000
+    trades = replace(trades, price=np.where(fate == FATE["decimal_shift"], mills, trades.price))
     price, volume = _first_terms(trades, fate, rng)
-    return Planted(
-        trades=trades, fate=fate, event=event, first_price=price, first_volume=volume,
-        screen=_screen(trades, fate, trades.volume), first_screen=_screen(trades, fate, volume),
-    )  # fmt: skip
+    return Planted(trades, fate, event, price, volume, _screen(trades, fate))
 
 
 def _after_maturity(
@@ -212,7 +212,7 @@ def _after_maturity(
     near = trades.session >= redeemed - 63
     moved = near & (redeemed > 0) & (day < len(days.sessions)) & (rng.random(trades.n) < 0.2) & ~_bound(trades)
     trades = replace(trades, session=np.where(moved, day, trades.session))
-    order = np.lexsort((trades.second, trades.session, trades.bond))
+    order = trades.order()
     return trades.take(order), np.where(moved, FATE["after_maturity"], fate)[order]
 
 
@@ -231,26 +231,25 @@ def _strike(
     hit = np.array([*drawn, 0])[np.searchsorted(edges, u, side="right")]
     month = days.month[trades.session]
     later, share = month + rng.integers(1, LATEST + 1, trades.n), rng.random(trades.n)
-    arrival = np.array([item.arrival for item in FATES])[hit]
     last = len(days.starts) - 2
-    same, wait = arrival == SAME_MONTH, arrival == LATER_MONTH
+    same = having(hit, lambda item: item.arrival == SAME_MONTH)
+    wait = having(hit, lambda item: item.arrival == LATER_MONTH)
     first = np.where(wait, days.starts[np.minimum(later, last)], trades.session + 1)
     stop = np.where(wait, days.starts[np.minimum(later, last) + 1], days.starts[month + 1])
-    before = np.array([item.before_only for item in FATES])[hit] & (days.sessions[trades.session] >= REGIME_DATE)
-    possible = (fate == 0) & ~_bound(trades) & ~(wait & (later > last)) & ~(same & (first >= stop)) & ~before
+    newer = days.sessions[trades.session] >= REGIME_DATE
+    bygone = newer & having(hit, lambda item: item.before_only)
+    possible = (fate == 0) & ~_bound(trades) & ~(wait & (later > last)) & ~(same & (first >= stop)) & ~bygone
     fate[possible] = hit[possible]
     moved = possible & (same | wait)
     event[moved] = (first + np.floor(share * (stop - first)).astype(np.intp))[moved]
 
 
-def _place(
-    trades: Trades, fate: NDArray[np.intp], days: Days, rng: np.random.Generator
-) -> tuple[Trades, NDArray[np.intp]]:
+def _place(trades: Trades, fate: NDArray[np.intp], days: Days, rng: np.random.Generator) -> None:
     """Put price errors between clean, quiet neighbours, far from one another."""
-    real = np.array([item.real or item.arrival == LATER_MONTH for item in FATES])[fate]
-    clean = np.flatnonzero(real & (_screen(trades, fate, trades.volume) == ""))
+    real = having(fate, lambda item: item.real or item.arrival == LATER_MONTH)
+    clean = np.flatnonzero(real & (_screen(trades, fate) == ""))
     bond, month, price = trades.bond[clean], days.month[trades.session[clean]], trades.price[clean]
-    steady = ~np.array([item.arrival == LATER_MONTH for item in FATES])[fate[clean]]
+    steady = ~having(fate[clean], lambda item: item.arrival == LATER_MONTH)
     fit = (fate[clean] == 0) & ~trades.twin[clean] & (np.arange(len(clean)) % SPACING == bond % SPACING)
     for step in (*range(-NEIGHBOURS, 0), *range(1, NEIGHBOURS + 1)):
         other = np.arange(len(clean)) + step
@@ -262,24 +261,23 @@ def _place(
         fit &= np.where(same, near, True)
         if abs(step) <= NEEDED:
             fit &= same & reach
-    places = clean[fit]
-    chosen = rng.permutation(places)
+    chosen = rng.permutation(clean[fit])
     wanted = [round(FATES[FATE[name]].rate * trades.n) for name in PLACED]
-    most = len(places) // len(PLACED)
-    fate = fate.copy()
+    most = len(chosen) // len(PLACED)
     for k, name in enumerate(PLACED):
         fate[chosen[k * most : k * most + min(wanted[k], most)]] = FATE[name]
-    return trades, fate
 
 
-def _screen(trades: Trades, fate: NDArray[np.intp], volume: Array) -> NDArray[np.str_]:
+def _screen(trades: Trades, fate: NDArray[np.intp]) -> NDArray[np.str_]:
     """First screen that each trade fails."""
-    own = np.array([item.screen for item in FATES])[fate]
-    failed = {
-        "agency": trades.agent & ~trades.commission,
-        "volume": volume < MINIMUM_VOLUME,
-    }
-    return np.select([failed.get(name, own == name) for name in SCREENS], SCREENS, "")
+    by_terms = {"agency": trades.agent & ~trades.commission, "volume": trades.volume < MINIMUM_VOLUME}
+    failed = [by_terms[name] if name in by_terms else _fails(fate, name) for name in SCREENS]
+    return np.select(failed, SCREENS, "")
+
+
+def _fails(fate: NDArray[np.intp], screen: str) -> NDArray[np.bool_]:
+    """Trades that fail a screen because of their fate."""
+    return having(fate, lambda item: item.screen == screen)
 
 
 def _wrong(price: Array, low: float, high: float, rng: np.random.Generator) -> Array:
@@ -327,11 +325,14 @@ def _first_terms(trades: Trades, fate: NDArray[np.intp], rng: np.random.Generato
         price[rows] = wrong(trades.price[rows], rng)
         if name in WRONG_VOLUMES:
             volume[rows] *= rng.choice([1.0, 2.0], len(rows))
+    # A late correction changes the terms of a clean trade, not whether it is one.
+    small = (fate == FATE["late_correction"]) & (trades.volume < MINIMUM_VOLUME)
+    volume[small] = trades.volume[small]
     return price, volume
 
 
 def kept(planted: Planted, days: Days, known: NDArray[np.intp]) -> tuple[NDArray[np.bool_], Array, Array]:
-    """What the right answer takes for clean trades from the reports up to the end of a month.
+    """Clean trades as the right answer has them from the reports up to the end of a month.
 
     Parameters
     ----------
@@ -357,11 +358,5 @@ def kept(planted: Planted, days: Days, known: NDArray[np.intp]) -> tuple[NDArray
     restated = planted.having(lambda fate: "restate" in fate.steps) & ~told
     alive = planted.having(lambda fate: fate.real or fate.arrival == LATER_MONTH)
     alive &= planted.having(lambda fate: fate.real) | ~told
-    screen = np.where(restated, planted.first_screen, planted.screen)
     price = np.where(restated, planted.first_price, trades.price)
-    return reported & alive & (screen == ""), price, np.where(restated, planted.first_volume, trades.volume)
-
-
-def is_customer(trades: Trades) -> NDArray[np.bool_]:
-    """Trades with a customer."""
-    return trades.kind == CUSTOMER
+    return reported & alive & (planted.screen == ""), price, np.where(restated, planted.first_volume, trades.volume)

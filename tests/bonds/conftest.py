@@ -189,7 +189,7 @@ def _prices(rng: np.random.Generator, issues: pl.DataFrame) -> pl.DataFrame:
 
 
 def _links(rng: np.random.Generator, issues: pl.DataFrame, bonds: int) -> pl.DataFrame:
-    """Stock and company of each bond: several bonds a firm, some unmatched, some without accounts, one changing hands."""
+    """Stock and company of each bond: several bonds a firm, some unmatched or without accounts, one changing hands."""
     owner = {f"{b:06d}AB": int(rng.integers(0, STOCKS)) for b in range(bonds)}
     rows = []
     for month, cusip in issues.select("month", "cusip").iter_rows():
@@ -250,7 +250,7 @@ def _firms(rng: np.random.Generator, months: list[date]) -> pl.DataFrame:
     return frame.filter(pl.Series(rng.random(keys.height) < 0.9))
 
 
-def made_up_trades(seed: int = 1, bonds: int = 24) -> dict[str, pl.DataFrame]:
+def made_up_trades(seed: int = 1, bonds: int = 36) -> dict[str, pl.DataFrame]:
     """Return the assets that a snapshot from trades reads, and the macro assets."""
     rng = np.random.default_rng(seed)
     months = month_range(FIRST, LAST)

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import exchange_calendars
-import pandas as pd
 import polars as pl
 
 ORDER = ("lehman", "trace", "mergent", "datastream")
@@ -63,7 +63,7 @@ def share_of_year(bond: Mapping[str, Any], start: date, end: date) -> float:
         return (end - start).days / 365
     dates = periods(bond, start)
     share = 0.0
-    for first, last in zip(dates[:-1], dates[1:], strict=True):
+    for first, last in pairwise(dates):
         inside = (min(end, last) - max(start, first)).days
         if inside > 0:
             share += inside / (last - first).days / bond["interest_frequency"]
@@ -83,15 +83,12 @@ def coupon_dates(bond: Mapping[str, Any]) -> list[date]:
     return dates
 
 
-def coupon_amounts(bond: Mapping[str, Any]) -> dict[date, float]:
-    dates = coupon_dates(bond)
-    since = bond["dated_date"] or bond["offering_date"]
-    amounts = {}
-    for start, end in zip([since, *dates[:-1]], dates, strict=True):
-        level = bond["day_count"] in ("30/360", "ACT/ACT") and start in periods(bond, start) and end in next_of(bond, start)
-        share = 1 / bond["interest_frequency"] if level else share_of_year(bond, start, end)
-        amounts[end] = bond["coupon"] * share
-    return amounts
+def coupon_amount(bond: Mapping[str, Any], start: date, end: date) -> float:
+    """Coupon of the period from ``start`` to ``end``."""
+    regular = start in periods(bond, start) and end in next_of(bond, start)
+    level = regular and bond["day_count"] in ("30/360", "ACT/ACT")
+    share = 1 / bond["interest_frequency"] if level else share_of_year(bond, start, end)
+    return bond["coupon"] * share
 
 
 def next_of(bond: Mapping[str, Any], start: date) -> tuple[date, ...]:
@@ -110,19 +107,22 @@ def accrued(bond: Mapping[str, Any], day: date) -> float:
 
 
 def coupons_between(bond: Mapping[str, Any], after: date, through: date) -> float:
-    return sum(amount for day, amount in coupon_amounts(bond).items() if after < day <= through)
+    since = bond["dated_date"] or bond["offering_date"]
+    coupons = pairwise([since, *coupon_dates(bond)])
+    return sum(coupon_amount(bond, start, day) for start, day in coupons if after < day <= through)
 
 
 @cache
-def _nyse(year: int):
-    return exchange_calendars.get_calendar("XNYS", start=f"{year}-01-01", end=f"{year + 1}-01-31")
+def _sessions_by_month() -> dict[tuple[int, int], list[date]]:
+    found: dict[tuple[int, int], list[date]] = defaultdict(list)
+    for session in exchange_calendars.get_calendar("XNYS", start="1970-01-01", end="2031-12-31").sessions:
+        found[session.year, session.month].append(session.date())
+    return found
 
 
 def month_end(month: date, sessions: int = 5) -> tuple[date, date]:
     last = date(month.year, month.month, calendar.monthrange(month.year, month.month)[1])
-    nyse = _nyse(month.year)
-    newest = nyse.date_to_session(pd.Timestamp(last), direction="previous")
-    return nyse.sessions_window(newest, -sessions)[0].date(), last
+    return _sessions_by_month()[month.year, month.month][-sessions], last
 
 
 def previous_month(month: date) -> date:
@@ -143,11 +143,8 @@ def daily_prices(trades: pl.DataFrame) -> dict[tuple[str, date], tuple[float, fl
 
 def last_prices(trades: pl.DataFrame, month: date) -> dict[str, tuple[date, float, None, None]]:
     first, last = month_end(month)
-    found = {}
-    for (cusip, day), (price, _, _) in sorted(daily_prices(trades).items()):
-        if first <= day <= last:
-            found[cusip] = (day, price, None, None)
-    return found
+    days = daily_prices(trades.filter(pl.col("date").is_between(first, last)))
+    return {cusip: (day, price, None, None) for (cusip, day), (price, _, _) in sorted(days.items())}
 
 
 def last_quotes(rows: pl.DataFrame, month: date) -> dict[str, tuple[date, float, float | None, float | None]]:
@@ -198,9 +195,7 @@ def slow_returns(
     """
     before = previous_month(month)
     trades = known(month)
-    prices = {
-        source: (last_quotes(quotes[source], before), last_quotes(quotes[source], month)) for source in quotes
-    }
+    prices = {source: (last_quotes(quotes[source], before), last_quotes(quotes[source], month)) for source in quotes}
     prices["trace"] = (last_prices(trades, before), last_prices(trades, month))
     now = {row["cusip"]: row["default_date"] for row in issues[month]}
     fetched = {}

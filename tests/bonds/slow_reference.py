@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -79,10 +80,10 @@ class SlowMarket:
         self, snapshot, returns, french_factors, treasury_curve, vix_innovation, bond_market_factor, firms, seen
     ):
         self.snapshot = to_pandas(snapshot).set_index(["month", "isin"])
-        self.rows = {isin: rows.droplevel("isin") for isin, rows in self.snapshot.groupby(level="isin")}
+        self.rows = self.snapshot.to_dict("index")
         earned = to_pandas(returns)
         self.returns = {isin: rows.set_index("month") for isin, rows in earned.groupby("isin")}
-        factors = to_pandas(french_factors).set_index("month")[["mkt_rf", "smb", "hml", "mkt"]]
+        factors = to_pandas(french_factors).set_index("month")[["mkt_rf", "smb", "hml", "mkt", "intermediary"]]
         curve = to_pandas(treasury_curve).set_index("month")
         vix = to_pandas(vix_innovation).set_index("month")["vix_innovation"]
         everything = pd.period_range(min(factors.index.min(), curve.index.min()) - 120, factors.index.max(), freq="M")
@@ -107,8 +108,8 @@ class SlowMarket:
         return pd.period_range(last - months + 1, last, freq="M")
 
     def item(self, isin: str, month: pd.Period, column: str) -> float:
-        rows = self.rows[isin]
-        return rows.at[month, column] if month in rows.index else np.nan
+        row = self.rows.get((month, isin))
+        return np.nan if row is None else np.float64(row[column]) if isinstance(row[column], float) else row[column]
 
     def returns_of(self, isin: str, last: pd.Period, months: int, column: str = "ret") -> pd.Series:
         index = self.history(isin, last, months)
@@ -124,12 +125,11 @@ class SlowMarket:
 
 
 def revenue(market: SlowMarket, isin: str, month: pd.Period) -> float:
-    return quotient(market.item(isin, month, "ebit"), market.item(isin, month, "ebit_margin"))
+    return market.item(isin, month, "revenue")
 
 
 def assets(market: SlowMarket, isin: str, month: pd.Period) -> float:
-    book = quotient(market.item(isin, month, "marketcap"), market.item(isin, month, "price_to_book"))
-    return market.item(isin, month, "debt") + book
+    return market.item(isin, month, "debt") + market.item(isin, month, "book_equity")
 
 
 def profitability(market: SlowMarket, isin: str, month: pd.Period) -> float:
@@ -197,7 +197,13 @@ def one_bond(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float
         | _moments(market, isin, month)
         | _momentum(market, isin, month, out["rating"])
         | _betas(market, isin, month)
+        | _sorted_by(market, isin, month)
     )
+
+
+def deviation(values: pd.Series) -> float:
+    """Sample standard deviation, exactly 0 of equal values: within a fiscal year accounts stand still."""
+    return values.std() if values.nunique() > 1 else 0.0
 
 
 def _moments(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
@@ -207,12 +213,12 @@ def _moments(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float
     prices = pd.Series([stock_price(market, isin, t) for t in market.history(isin, month, 61)])
     stock = (prices / prices.shift(1) - 1).iloc[1:]
     months = market.history(isin, month, 61)
-    kept = [same_stock(market, isin, one, other) for one, other in zip(months[:-1], months[1:], strict=True)]
+    kept = [same_stock(market, isin, one, other) for one, other in pairwise(months)]
     stock = stock[kept]
     earned = market.returns_of(isin, month, 60).dropna()
     short = market.returns_of(isin, month, 36).dropna()
     return {
-        "turnover_volatility": turnover.std() if turnover.count() >= 6 else np.nan,
+        "turnover_volatility": deviation(turnover) if turnover.count() >= 6 else np.nan,
         "stock_volatility": stock.std() if stock.count() >= 6 else np.nan,
         "bond_volatility": earned.std() if len(earned) >= 6 else np.nan,
         "bond_skew": earned.skew() if len(earned) >= 6 and earned.nunique() > 1 else np.nan,
@@ -244,6 +250,27 @@ def _betas(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
     return {
         "vix_beta": vix["vix"] + vix["vix_lag"] if vix else np.nan,
         "bond_beta": bond["bond"] if bond else np.nan,
+    }
+
+
+def _sorted_by(market: SlowMarket, isin: str, month: pd.Period) -> dict[str, float]:
+    excess = market.returns_of(isin, month, 60, "ret_excess").rename("y")
+    window = market.factors.reindex(excess.index)
+    both = ols(excess, window[["mkt_rf", "intermediary"]], 24)
+    names = ["mkt_rf", "smb", "hml", "default_spread", "term"]
+    complete = pd.concat([excess, window[names]], axis=1).dropna()
+    noise = np.nan
+    if ols(excess, window[names], 24):
+        x = np.column_stack([np.ones(len(complete)), complete[names].to_numpy()])
+        _, squares, _, _ = np.linalg.lstsq(x, complete["y"].to_numpy(), rcond=None)
+        noise = np.sqrt(squares[0] / (len(complete) - 6))
+    predicted = month + 1
+    far = market.returns_of(isin, predicted - 12, 37).dropna()
+    assert not len(far) or predicted - 48 <= far.index[0] <= far.index[-1] <= predicted - 12
+    return {
+        "intermediary_beta": both["intermediary"] if both else np.nan,
+        "idiosyncratic_volatility": noise,
+        "long_term_reversal": 1.0 - np.prod(1.0 + far.to_numpy()) if len(far) >= 24 else np.nan,
     }
 
 

@@ -41,57 +41,54 @@ def test_every_table_is_sampled() -> None:
     assert all(TABLE_NAME.match(stem) for stem in stems)
 
 
-@pytest.mark.parametrize("container", ["csv", "upper csv.gz", "parquet", "typed parquet", "folder"])
+@pytest.mark.parametrize("container", ["upper csv.gz", "typed parquet", "folder"])
 def test_every_layout_gives_the_rows_one_reads_in_it(container: str, drop: Drop, store: ExtractStore) -> None:
     for stem, frame in samples.SAMPLES.items():
-        if container == "csv":
-            drop(f"{stem}.csv", frame.with_columns(ignored=pl.lit("x")))
-        elif container == "upper csv.gz":
-            drop(f"{stem.upper()}.CSV.GZ", frame.rename(str.upper).select(reversed(frame.rename(str.upper).columns)))
-        elif container == "parquet":
-            drop(f"{stem}.parquet", frame)
+        if container == "upper csv.gz":
+            upper = frame.with_columns(ignored=pl.lit("x")).rename(str.upper)
+            drop(f"{stem.upper()}.CSV.GZ", upper.select(reversed(upper.columns)))
         elif container == "typed parquet":
             drop(f"{stem}.parquet", samples.typed(stem).reverse())
         else:
             drop(f"{stem}/new.csv", frame[1:])
-            drop(f"{stem}/old.parquet", samples.typed(stem)[:1])
+            drop(f"{stem}/old.parquet", frame[:1])
     assert store.refresh() == dict.fromkeys(samples.SAMPLES, True)
     for stem, expected in samples.EXPECTED.items():
         assert rows(store, stem) == expected, stem
 
 
-@pytest.mark.parametrize(
-    ("spelled", "means"),
-    [
-        ("09:30:15", time(9, 30, 15)),
-        ("9:30:15", time(9, 30, 15)),
-        ("093015", time(9, 30, 15)),
-        ("34215", time(9, 30, 15)),
-        ("34215.0", time(9, 30, 15)),
-        (" 16:00:00 ", time(16)),
-        ("0", time(0)),
-        ("86399", time(23, 59, 59)),
-        ("16:00:00.250", time(16, 0, 0, 250_000)),
-        (".", None),
-        ("", None),
-    ],
-)
-def test_times_of_day_as_text(spelled: str, means: time | None, drop: Drop, store: ExtractStore) -> None:
-    drop(f"{TRACE}.csv", cell(REPORTS, "trd_exctn_tm", 0, spelled))
+TIMES = {
+    "09:30:15": time(9, 30, 15),
+    "9:30:15": time(9, 30, 15),
+    "093015": time(9, 30, 15),
+    "34215": time(9, 30, 15),
+    "34215.0": time(9, 30, 15),
+    " 16:00:00 ": time(16),
+    "0": time(0),
+    "86399": time(23, 59, 59),
+    "16:00:00.250": time(16, 0, 0, 250_000),
+    ".": None,
+    "": None,
+}
+NO_TIMES = ("24:00:00", "25:00:00", "09:61:00", "9:30", "9:30:15 PM", "246060", "93015", "86400", "noon", "-1")
+
+
+def test_times_of_day_as_text(drop: Drop, store: ExtractStore) -> None:
+    numbers = pl.Series([f"{i:07d}" for i in range(len(TIMES))])
+    drop(
+        f"{TRACE}.csv", REPORTS[[0] * len(TIMES)].with_columns(trd_exctn_tm=pl.Series(list(TIMES)), msg_seq_nb=numbers)
+    )
     store.refresh()
-    assert store.scan(TRACE).collect()["trd_exctn_tm"].to_list() == [means, time(9, 30, 15)]
+    assert store.scan(TRACE).collect()["trd_exctn_tm"].to_list() == list(TIMES.values())
 
 
-@pytest.mark.parametrize(
-    "spelled", ["24:00:00", "25:00:00", "09:61:00", "9:30", "9:30:15 PM", "246060", "93015", "86400", "noon", "-1"]
-)
-def test_a_text_that_is_no_time_of_day_is_refused(spelled: str, drop: Drop, store: ExtractStore) -> None:
-    path = drop(f"{TRACE}.csv", cell(REPORTS, "trd_exctn_tm", 1, spelled))
+def test_a_text_that_is_no_time_of_day_is_refused(drop: Drop, store: ExtractStore) -> None:
+    path = drop(f"{TRACE}.csv", REPORTS[[0] * len(NO_TIMES)].with_columns(trd_exctn_tm=pl.Series(NO_TIMES)))
     with pytest.raises(BadExtract) as caught:
         store.refresh()
     message = str(caught.value)
-    assert message.startswith(f"{path}: column trd_exctn_tm: holds unparseable times (1 row).")
-    assert f"trd_exctn_tm={spelled}" in message
+    assert message.startswith(f"{path}: column trd_exctn_tm: holds unparseable times ({len(NO_TIMES)} rows).")
+    assert "msg_seq_nb=0000123, trc_st=T, trd_rpt_tm=16:01:59, trd_exctn_tm=-1\n" in message
     assert "Remedy: write times of day as HH:MM:SS or HHMMSS" in message
 
 
@@ -160,37 +157,36 @@ def test_whole_numbers_that_a_tool_made_decimal_are_whole_again(
     ("stem", "column"),
     [(TRACE, "cusip_id"), (ISSUE, "complete_cusip"), ("bonds.mergent", "cusip"), ("bonds.recovery", "cusip")],
 )
-@pytest.mark.parametrize("spelled", ["00184AAB", "00184AAB1", "00184aab1", " 00184AAB1 "])
-def test_spellings_of_a_cusip(spelled: str, stem: str, column: str, drop: Drop, store: ExtractStore) -> None:
-    drop(f"{stem}.csv", samples.SAMPLES[stem][:1].with_columns(pl.lit(spelled).alias(column)))
+def test_spellings_of_a_cusip(stem: str, column: str, drop: Drop, store: ExtractStore) -> None:
+    spelled = pl.Series(["00184AAB", "00184AAC1", "00184aad1", " 00184AAE1 "])
+    frame = samples.SAMPLES[stem][[0] * 4].with_columns(spelled.alias(column))
+    if stem == ISSUE:
+        frame = frame.with_columns(issue_id=pl.Series(["1", "2", "3", "4"]))
+    drop(f"{stem}.csv", frame)
     store.refresh()
-    assert store.scan(stem).collect()["cusip"].to_list() == ["00184AAB"]
+    assert store.scan(stem).collect()["cusip"].to_list() == ["00184AAB", "00184AAC", "00184AAD", "00184AAE"]
 
 
 @pytest.mark.parametrize(
-    ("stem", "column"),
+    ("stem", "column", "spelled"),
     [
-        (TRACE, "cusip_id"),
-        (ISSUE, "complete_cusip"),
-        ("bonds.lehman", "cusip"),
-        ("bonds.recovery", "cusip"),
-        ("wrdsapps.bondcrsp_link", "cusip"),
+        (TRACE, "cusip_id", "184AAB1"),
+        (TRACE, "cusip_id", "US00184AAB17"),
+        (ISSUE, "complete_cusip", "00184-AB1"),
+        ("bonds.lehman", "cusip", "00184éAB1"),
+        ("bonds.recovery", "cusip", "184AAB1"),
+        ("wrdsapps.bondcrsp_link", "cusip", "184AAB1"),
     ],
 )
-@pytest.mark.parametrize("spelled", ["184AAB1", "US00184AAB17", "00184-AB1", "00184éAB1"])
-def test_what_is_no_cusip_is_refused(spelled: str, stem: str, column: str, drop: Drop, store: ExtractStore) -> None:
-    good = samples.SAMPLES[stem]
-    path = drop(f"{stem}.csv", good)
-    store.refresh()
-    before = store.digests(stem)
-    drop(f"{stem}.csv", cell(good, column, 0, spelled))
+def test_what_is_no_cusip_is_refused(stem: str, column: str, spelled: str, drop: Drop, store: ExtractStore) -> None:
+    path = drop(f"{stem}.csv", cell(samples.SAMPLES[stem], column, 0, spelled))
     with pytest.raises(BadExtract) as caught:
         store.refresh()
     message = str(caught.value)
     assert message.startswith(f"{path}: column {column}: is no CUSIP of eight or nine characters (")
     assert f"{column}={spelled.upper()}" in message
     assert "Remedy: write the CUSIP as the vendor does" in message
-    assert store.digests(stem) == before
+    assert not any(store.stage.glob("*/*"))
 
 
 PRICES = samples.SAMPLES["bonds.lehman"]
@@ -294,6 +290,7 @@ def test_repeated_reports_are_kept_and_numbered_in_any_order(drop: Drop, store: 
     assert store.refresh() == {TRACE: False}
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.integers(0, 2), st.none() | st.integers(0, 2))))
 def test_copies_are_those_of_a_loop(cells: list[tuple[str, int | None, int | None]]) -> None:
     frame = pl.DataFrame(cells, schema={"k": pl.String, "l": pl.Int64, "z": pl.Int64}, orient="row")
@@ -348,7 +345,7 @@ def test_only_the_months_of_changed_reports_are_staged_again(extension: str, dro
     assert store.scan(TRACE, MONTHS[1], MONTHS[1]).collect()["copy"].sum() == 1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     st.lists(
         st.lists(

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import resources.extracts
-from pipeline.extracts import survey
+from pipeline.extracts import survey, tabular
 from pipeline.extracts.errors import BadExtract
-from pipeline.extracts.table import Column, Table, Tabular, View
+from pipeline.extracts.table import Column, Table, Tabular, View, columns
 from pipeline.extracts.tabular import added
 from pipeline.extracts.validation import Inspection
 from resources.extracts import ExtractStore
@@ -216,6 +216,31 @@ def test_without_notes_that_count_all_is_read(
     assert staged(store) == from_nothing(store)
 
 
+@pytest.mark.parametrize(
+    ("chunk", "block", "blocks"),
+    [(1, 1, [1, 1, 1, 1]), (9, 3, [1, 1, 1, 1]), (9, 6, [2, 1, 1]), (6, 9, [2, 2]), (99, 6, [2, 2]), (99, 99, [4])],
+)
+def test_months_that_are_read_together_make_no_difference(
+    chunk: int, block: int, blocks: list[int], drop: Drop, store: ExtractStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(CSV, FRAME.sample(fraction=1, shuffle=True, seed=chunk))
+    expected = from_nothing(store)
+    taken: list[int] = []
+    take = Inspection.take
+
+    def spy(self: Inspection, rows: pl.DataFrame) -> pl.DataFrame:
+        taken.append(rows.get_column("month").n_unique())
+        return take(self, rows)
+
+    monkeypatch.setattr(Inspection, "take", spy)
+    monkeypatch.setattr(tabular, "_CHUNK_ROWS", chunk)
+    monkeypatch.setattr(tabular, "_BLOCK_ROWS", block)
+    store.refresh()
+    # Each block gives rows of both tables.
+    assert taken[::2] == taken[1::2] == blocks
+    assert staged(store) == expected
+
+
 def test_fingerprints_of_files_add_up_to_those_of_the_table() -> None:
     one, other = {JUL: (2, 5, 2**64 - 1)}, {JUL: (1, 2**64 - 3, 2), AUG: (4, 0, 1)}
     assert added([one, other]) == {JUL: (3, 2, 1), AUG: (4, 0, 1)} == added([other, one])
@@ -266,6 +291,61 @@ NARROW = Tabular(
     ),
     missing=(-99.0,),
 )
+
+
+class Terms(dy.Schema):
+    """What was known from one day or, where that is blank, from another."""
+
+    month = dy.Date(primary_key=True)
+    name = dy.String(primary_key=True)
+    offered = dy.Date(nullable=True)
+    dated = dy.Date(nullable=True)
+
+
+FIRST = date(1926, 1, 1)
+FALLING_BACK = Tabular(
+    stem="demo.terms",
+    columns=columns(dates=("offered", "dated"), texts=("name",)),
+    date="offered",
+    instead=("dated",),
+    undated=FIRST,
+    views=(
+        View(
+            table=Table(name="demo.terms", key=("month", "name"), schema=Terms, by_month=True),
+            derive=lambda block, files: block.with_columns(
+                month=pl.coalesce("offered", "dated", FIRST).dt.truncate("1mo")
+            ),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_months_of_rows_that_another_day_dates(
+    extension: str, drop: Drop, store: ExtractStore, monkeypatch: pytest.MonkeyPatch, inspected: list[date]
+) -> None:
+    monkeypatch.setattr(survey, "TABULARS", (FALLING_BACK,))
+    terms = pl.DataFrame(
+        {"name": list("abcd"), "offered": [JUL, AUG, None, None], "dated": [JUL, JUL, SEP, None]},
+        schema={"name": pl.String, "offered": pl.Date, "dated": pl.Date},
+    )
+    drop(f"demo.terms.{extension}", terms)
+    store.refresh()
+    assert store.rows("demo.terms") == {FIRST: 1, JUL: 1, AUG: 1, SEP: 1}
+    before = store.digests("demo.terms")
+    inspected.clear()
+    # What was offered in August is known from July now, and another row has no day at all.
+    blank = pl.when(pl.col("name") != "b").then("offered").alias("offered")
+    drop(f"demo.terms.{extension}", pl.concat([terms.with_columns(blank), terms[3:].with_columns(name=pl.lit("e"))]))
+    assert store.refresh() == {"demo.terms": True}
+    assert inspected == [FIRST, JUL]
+    assert store.rows("demo.terms") == {FIRST: 2, JUL: 2, SEP: 1}
+    assert store.digests("demo.terms")[SEP] == before[SEP]
+    fresh = ExtractStore(store.folder, store.stage.with_name("fresh"))
+    fresh.refresh()
+    assert fresh.digests("demo.terms") == store.digests("demo.terms")
+
+
 ROWS = pl.DataFrame(
     [
         {"date": month, "name": name, "size": float(i + 10 * j), "ret": (i - j) / 10}

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from pipeline.bonds.registry import NAMES, RANKED
+from pipeline.bonds.definition import NOTEBOOK
+from pipeline.bonds.registry import RANKED, SETS
 from pipeline.report import statistics
 from pipeline.report.data import ReportData
 
@@ -33,21 +34,21 @@ def test_coverage_counts_each_panel() -> None:
 
 
 def test_missing_shares_against_pandas(full: ReportData) -> None:
-    shares = statistics.missing_shares(full.panel("bond_characteristics"), NAMES)
-    frame = full.panel("bond_characteristics").collect().to_pandas().set_index(["month", "isin"])[list(NAMES)]
+    shares = statistics.missing_shares(full.panel("bond_characteristics"), SETS[NOTEBOOK])
+    frame = full.panel("bond_characteristics").collect().to_pandas().set_index(["month", "isin"])[list(SETS[NOTEBOOK])]
     by_year = statistics.missing_by_year(shares).to_pandas().pivot(index="year", columns="name", values="missing")
     years = pd.to_datetime(frame.index.get_level_values("month")).year
     expected = frame.isna().groupby(years).mean()
-    np.testing.assert_allclose(by_year[list(NAMES)].to_numpy(), expected.to_numpy(), rtol=1e-12)
+    np.testing.assert_allclose(by_year[list(SETS[NOTEBOOK])].to_numpy(), expected.to_numpy(), rtol=1e-12)
     present = statistics.present_by_month(shares)["present"].to_numpy()
     by_month = frame.notna().groupby(level="month").mean().mean(axis=1)
     np.testing.assert_allclose(present, by_month.to_numpy(), rtol=1e-12)
 
 
 def test_distributions_against_pandas(full: ReportData) -> None:
-    distributions = statistics.distributions(full.panel("bond_characteristics"), NAMES, bins=20)
+    distributions = statistics.distributions(full.panel("bond_characteristics"), SETS[NOTEBOOK], bins=20)
     frame = full.panel("bond_characteristics").collect().to_pandas()
-    assert distributions.summary["name"].to_list() == list(NAMES)
+    assert distributions.summary["name"].to_list() == list(SETS[NOTEBOOK])
     for row in distributions.summary.iter_rows(named=True):
         raw, kept = frame[row["name"]], frame[f"{row['name']}_w"]
         described = raw.describe(percentiles=[0.01, 0.25, 0.5, 0.75, 0.99])

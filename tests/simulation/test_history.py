@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,11 @@ from pipeline.simulation.market import Market
 MONTH = date(2022, 12, 1)
 FOLLOWING = date(2023, 1, 1)
 LAST_DAY = date(2022, 12, 31)
-OTHERS = ("bonds.index_constituents", "comp.fundq", "crsp.msedelist", *INTERVAL_ENDS, *UNDATED)
+OTHERS = (
+    "bonds.index_constituents", "comp.fundq", "crsp.msedelist", "fisd.fisd_mergedissue", *INTERVAL_ENDS, *UNDATED,
+)  # fmt: skip
+ENDED = ("fred_md/", "bonds.lehman", "bonds.recovery")
+"""Tables all of whose rows may lie before the month: older vintages, a source that ended, defaults."""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +33,7 @@ def test_rows_up_to_the_month_are_as_they_were(tiny: Market, cut: dict[str, pl.D
     for name, frame in tiny.tables.items():
         if name not in OTHERS:
             assert cut[name].equals(frame.filter(pl.col(date_column(name)) < FOLLOWING)), name
-            # Older vintages of FRED-MD end before the month.
-            assert cut[name].height < frame.height or name.startswith("fred_md/")
+            assert cut[name].height < frame.height or name.startswith(ENDED)
     for name in UNDATED:
         assert cut[name].equals(tiny.tables[name])
     written = write_extracts(cut, tmp_path, parquet=["crsp.dsf"])
@@ -46,6 +49,31 @@ def test_index_rows_lose_the_return_of_the_next_month(tiny: Market, cut: dict[st
     assert last["Price_BOM"].null_count() < last.height
     before = tiny.tables["bonds.index_constituents"].filter(pl.col("Pricing_Date") < FOLLOWING)
     assert bonds.head(before.height).equals(before)
+
+
+def test_issues_are_known_from_their_issue_or_their_first_interest(tiny: Market, cut: dict[str, pl.DataFrame]) -> None:
+    issues = tiny.tables["fisd.fisd_mergedissue"]
+    kept = [
+        (offered or dated) < FOLLOWING for offered, dated in issues.select("offering_date", "dated_date").iter_rows()
+    ]
+    assert cut["fisd.fisd_mergedissue"].equals(issues.filter(pl.Series(kept)))
+    assert 0 < sum(kept) < issues.height
+    assert issues.filter(pl.Series(kept))["offering_date"].null_count() > 0
+
+
+def test_defaults_are_mended_when_it_comes(tiny: Market) -> None:
+    defaults = tiny.tables["fisd.fisd_issue_default"]
+    mended = defaults.drop_nulls("reinstated_date")
+    assert mended.height > 0
+    for issue, default, reinstated in mended.iter_rows():
+        for month, shown in ((default, None), (reinstated, reinstated)):
+            known = history({"fisd.fisd_issue_default": defaults}, month)["fisd.fisd_issue_default"]
+            assert known.filter(pl.col("issue_id") == issue).rows() == [(issue, default, shown)]
+            assert known["default_date"].max() < later_month(month)
+
+
+def later_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def test_ends_after_the_month_are_open(tiny: Market, cut: dict[str, pl.DataFrame]) -> None:
@@ -98,19 +126,27 @@ def test_later_rows_are_those_that_history_takes_away(tiny: Market, cut: dict[st
 
 
 @pytest.mark.parametrize("table", list(INTERVAL_ENDS))
-def test_late_ends_can_be_moved_and_opened(tiny: Market, table: str) -> None:
-    frame, end = tiny.tables[table], INTERVAL_ENDS[table]
-    kept = frame.filter(~later(table, frame, MONTH))
-    moved = with_late_returns(table, kept, MONTH, lambda value: value * 0.3 - 0.2)
+def test_late_ends_can_be_moved_and_opened(tiny: Market, another: Market, table: str) -> None:
+    frame, end = (another if table.startswith("wrdsapps.") else tiny).tables[table], INTERVAL_ENDS[table]
+    month = _within(frame, table) if table.startswith("fisd.") else MONTH
+    following = later_month(month)
+    kept = frame.filter(~later(table, frame, month))
+    moved = with_late_returns(table, kept, month, lambda value: value * 0.3 - 0.2)
     assert moved.height == kept.height
-    late = (kept[end] >= FOLLOWING).fill_null(False)
+    late = (kept[end] >= following).fill_null(False)
+    assert late.any()
     assert moved.filter(~late).equals(kept.filter(~late))
-    assert (moved.filter(late)[end] >= FOLLOWING).all()
+    assert (moved.filter(late)[end] >= following).all()
     assert (moved.filter(late)[end] < kept.filter(late)[end]).mean() > 0.5
-    opened = with_late_returns(table, kept, MONTH, lambda _: pl.lit(None, dtype=pl.Float64))
-    expected = history({table: frame}, MONTH)[table]
+    opened = with_late_returns(table, kept, month, lambda _: pl.lit(None, dtype=pl.Float64))
+    expected = history({table: frame}, month)[table]
     columns = frame.columns
     assert opened.sort(columns, nulls_last=True).equals(expected.sort(columns, nulls_last=True))
+
+
+def _within(frame: pl.DataFrame, table: str) -> date:
+    """Month in which an interval of a table with few of them begins."""
+    return frame.drop_nulls(INTERVAL_ENDS[table])[date_column(table)][0].replace(day=1)
 
 
 def test_undated_tables_are_always_known(tiny: Market) -> None:

@@ -26,7 +26,8 @@ def test_every_table_has_a_date_column_and_one_file(tiny: Market, extracts: Path
                 date_column(name)
             continue
         assert frame[date_column(name)].dtype == pl.Date, name
-        assert frame[date_column(name)].null_count() == 0
+        # Some issues have only the day from which their interest accrues.
+        assert (frame[date_column(name)].null_count() == 0) == (name != "fisd.fisd_mergedissue"), name
     assert len([path for path in extracts.rglob("*") if path.is_file()]) == len(tiny.tables)
 
 

@@ -14,6 +14,7 @@ from pipeline.simulation.market import Market, simulate
 from pipeline.simulation.sizes import MarketSize
 
 STOCK_TABLES = ("crsp.msi", "crsp.msf", "crsp.msenames", "crsp.msedelist", "crsp.dsf", "comp.funda")
+TRADED_TABLES = ("trace.trace_enhanced", "fisd.fisd_mergedissue", "bonds.lehman")
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -28,7 +29,14 @@ def test_same_seed_same_bytes(extracts: Path, tmp_path: Path) -> None:
 
 def test_another_seed_differs(tiny: Market) -> None:
     other = simulate("tiny", seed=1)
-    for name in ("bonds.index_constituents", "fred/GS10", "prices/VIX", "french/F-F_Momentum_Factor", *STOCK_TABLES):
+    for name in (
+        "bonds.index_constituents",
+        "fred/GS10",
+        "prices/VIX",
+        "french/F-F_Momentum_Factor",
+        *STOCK_TABLES,
+        *TRADED_TABLES,
+    ):
         assert not tiny.tables[name].equals(other.tables[name]), name
     assert not tiny.truth["factors"].equals(other.truth["factors"])
     assert tiny.truth["gamma"].equals(other.truth["gamma"])
@@ -146,10 +154,15 @@ def test_security_frames_belong_together(tiny: Market) -> None:
     assert (seen["entry"] < seen["Pricing_Date"]).all()
 
 
-def test_layouts_and_vendors_can_be_chosen() -> None:
+def test_layouts_and_vendors_can_be_chosen(tiny: Market, another: Market) -> None:
     some = simulate("tiny", layout="ciz", vendors=("crsp", "ccm"))
     assert set(some.tables) == {"crsp.msf_v2", "crsp.stkdelists", "crsp.ccmxpf_lnkhist"}
     with pytest.raises(ValueError, match="no stock layout 'sas'; registered are siz, ciz"):
         simulate("tiny", layout="sas")
-    with pytest.raises(ValueError, match="no vendor trace; registered are bonds"):
-        simulate("tiny", vendors=("trace",))
+    # The truth about the reports comes with the reports, the ready-made links on request.
+    for market, traded in ((tiny, True), (another, False), (some, False)):
+        assert ("trace.trace_enhanced" in market.tables) == ("trace_trades" in market.truth) == traded
+        assert ("wrdsapps.bondcrsp_link" in market.tables) == (market is another)
+        assert "bond_issuers" in market.truth
+    with pytest.raises(ValueError, match="no vendor mergent; registered are bonds"):
+        simulate("tiny", vendors=("mergent",))

@@ -28,10 +28,10 @@ n_factors = 2
 min_months = 40
 min_series = 5
 [bond_ipca]
-n_factors = 2
+n_factors = 1
 min_months = 40
 [bond_ipca_intercept]
-n_factors = 2
+n_factors = 1
 min_months = 40
 [stock_models]
 min_present = 0.7
@@ -127,7 +127,9 @@ def later(table: str, frame: pl.DataFrame, month: date) -> pl.Expr:
 
 
 KEYS = {
-    "bonds.": {"ISIN", "Cusip"},
+    "bonds.": {"ISIN", "Cusip", "cusip"},
+    "trace.": {"cusip_id"},
+    "fisd.": {"issue_id", "issuer_id", "complete_cusip", "issuer_cusip", "isin", "rating_type"},
     "crsp.": {"permno", "permco", "shrcd", "exchcd", "dlstcd", "siccd"},
     "crsp.ccmxpf_lnkhist": {"gvkey", "lpermno", "lpermco", "linktype", "linkprim"},
     "comp.": {"gvkey", "fyr", "fyear", "fyearq", "fqtr", "indfmt", "datafmt", "popsrc", "consol"},
