@@ -186,7 +186,7 @@ def _bond_universe(inputs: Inputs, month: date, settings: Settings, previous: Pr
 
 def _bond_characteristics(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     universe = inputs.lazy("bond_universe").filter(pl.col("month") == months[-1])
-    firms = inputs.scanned("firm_characteristics")
+    firms = inputs.scanned("firm_characteristics") if settings.bonds.trades else None
     return bond_characteristics(
         inputs["bond_snapshot"],
         inputs["bond_returns"],
@@ -203,13 +203,14 @@ def _bond_characteristics(inputs: Inputs, months: Sequence[date], settings: Sett
 
 def _characteristics_reads(settings: Settings) -> dict[str, Read]:
     back = {table: months - 1 for table, months in lookback(settings.bond_characteristics).items()}
-    return {
-        "bond_universe": Partitions(source="bond_universe"),
-        **{asset: Partitions(source=asset, lookback=months) for asset, months in back.items()},
-        "bond_snapshot": Partitions(source="bond_snapshot", lookback=back["bond_snapshot"], spine=True),
+    reads: dict[str, Read] = {asset: Partitions(source=asset, lookback=months) for asset, months in back.items()}
+    reads["bond_universe"] = Partitions(source="bond_universe")
+    reads["bond_snapshot"] = Partitions(source="bond_snapshot", lookback=back["bond_snapshot"], spine=True)
+    reads["firm_characteristics"] = Partitions(source="firm_characteristics", optional=True)
+    if not settings.bonds.trades:
         # The index extract has its issuers' figures itself and knows no stocks.
-        "firm_characteristics": Partitions(source="firm_characteristics", optional=True),
-    }
+        del reads["firm_characteristics"]
+    return reads
 
 
 def _bond_portfolios(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -381,7 +382,7 @@ ASSETS = (
         reads=_characteristics_reads,
         compute=_bond_characteristics,
         figures=missing(NAMES),
-        settings=("bond_characteristics",),
+        settings=("bonds", "bond_characteristics"),
         chunk_months=_PANEL_CHUNK,
     ),
     MonthlyAsset(

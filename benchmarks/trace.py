@@ -25,6 +25,7 @@ import polars as pl
 from benchmarks.comparison import Comparison, alternate
 from benchmarks.daily import peak_memory
 from pipeline.bonds.trace_daily import trace_months
+from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.extracts.trace import TRACE_ENHANCED
 from pipeline.panel.calendar import month_range, shift
 from pipeline.simulation.trace_bulk import random_bonds, random_reports
@@ -46,7 +47,8 @@ def comparisons(quick: bool = False) -> Iterator[Comparison]:
         small, large = Path(folder) / "small", Path(folder) / "large"
         _process("simulate", small, rows, bonds)
         yield against_pandas(small, 0.2 if quick else 0.05)
-        yield against_a_scan(small, 1 if quick else 3)
+        for correction_months in (0, TraceSettings().correction_months):
+            yield against_a_scan(small, correction_months, 1 if quick else 3)
         _process("simulate", large, 4 * rows, bonds)
         yield as_it_grows(small, large)
 
@@ -54,41 +56,44 @@ def comparisons(quick: bool = False) -> Iterator[Comparison]:
 # Beside others
 
 
+def tables(folder: Path) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """Open reports and issues."""
+    return pl.scan_parquet(folder / "reports" / "*.parquet"), pl.read_parquet(folder / "issues.parquet")
+
+
 def against_pandas(folder: Path, share: float) -> Comparison:
-    """Clean all reports, and with pandas those of some bonds, whose seconds are scaled by rows."""
-    reports, issues = pl.scan_parquet(folder / "reports" / "*.parquet"), pl.read_parquet(folder / "issues.parquet")
+    """Clean all reports as known at each month's end, and with pandas those of some bonds, whose seconds are scaled."""
+    reports, issues = tables(folder)
     cusips = issues["cusip"].unique().sort().gather_every(round(1 / share))
     part = reports.filter(pl.col("cusip").is_in(cusips.implode())).select(COLUMNS).collect()
     frame = part.to_pandas()
     mine, theirs, seconds, peer_seconds, spread = alternate(
-        partial(ours, reports, issues), partial(with_pandas, frame, issues.to_pandas()), 1
+        partial(ours, reports, issues, 0), partial(with_pandas, frame, issues.to_pandas()), 1
     )
-    mine = mine.filter(pl.col("cusip").is_in(cusips.implode()), pl.col("date").dt.month_start() == pl.col("month"))
     total = reports.select(pl.len()).collect().item()
     scale = total / part.height
-    note = f"peer on {1 / scale:.1%} of the rows and without later corrections, scaled; {spread}"
-    return Comparison(
-        f"{total:,} trade reports cleaned, {MONTHS} months", "pandas, the same filters", seconds, peer_seconds * scale,
-        largest_difference(mine, theirs), note,
-    )  # fmt: skip
+    note = f"peer on {1 / scale:.1%} of the rows, already in memory, scaled; {spread}"
+    difference = largest_difference(mine.filter(pl.col("cusip").is_in(cusips.implode())), theirs)
+    work = f"{total:,} trade reports cleaned, {MONTHS} months"
+    return Comparison(work, "pandas, the same filters", seconds, peer_seconds * scale, difference, note)
 
 
-def against_a_scan(folder: Path, repetitions: int) -> Comparison:
+def against_a_scan(folder: Path, correction_months: int, repetitions: int) -> Comparison:
     """Clean all reports, and let DuckDB look at every value of the same columns."""
-    reports, issues = pl.scan_parquet(folder / "reports" / "*.parquet"), pl.read_parquet(folder / "issues.parquet")
+    reports, issues = tables(folder)
     files = str(folder / "reports" / "*.parquet")
     _, counted, seconds, peer_seconds, spread = alternate(
-        partial(ours, reports, issues), partial(scanned, files), repetitions
+        partial(ours, reports, issues, correction_months), partial(scanned, files), repetitions
     )
-    return Comparison(
-        f"{counted:,} trade reports cleaned, {MONTHS} months", "DuckDB, scanning the columns", seconds, peer_seconds,
-        note=spread,
-    )  # fmt: skip
+    extent = f"and as corrected for {correction_months} months" if correction_months else "as known at their end"
+    work = f"{counted:,} trade reports cleaned, {MONTHS} months, {extent}"
+    return Comparison(work, "DuckDB, scanning the columns", seconds, peer_seconds, note=spread)
 
 
-def ours(reports: pl.LazyFrame, issues: pl.DataFrame) -> pl.DataFrame:
-    """Build every month as the pipeline does, late corrections included."""
-    return pl.concat(built.daily for built in trace_months(reports, issues, month_range(shift(END, 1 - MONTHS), END)))
+def ours(reports: pl.LazyFrame, issues: pl.DataFrame, correction_months: int) -> pl.DataFrame:
+    """Build every month as the pipeline does."""
+    months, settings = month_range(shift(END, 1 - MONTHS), END), TraceSettings(correction_months=correction_months)
+    return pl.concat(built.daily for built in trace_months(reports, issues, months, settings))
 
 
 def scanned(files: str) -> int:
@@ -252,10 +257,9 @@ def _process(*arguments: object) -> str:
 def build(folder: Path) -> Build:
     """Clean every month, writing each as the lake does."""
     start, processor = time.perf_counter(), time.process_time()
-    reports = pl.scan_parquet(folder / "reports" / "*.parquet")
+    reports, issues = tables(folder)
     (folder / "daily").mkdir(exist_ok=True)
-    months = month_range(shift(END, 1 - MONTHS), END)
-    for built in trace_months(reports, pl.read_parquet(folder / "issues.parquet"), months):
+    for built in trace_months(reports, issues, month_range(shift(END, 1 - MONTHS), END)):
         built.daily.write_parquet(folder / "daily" / f"{built.month}.parquet")
     seconds = time.perf_counter() - start, time.process_time() - processor
     return Build(*seconds, peak_memory(), reports.select(pl.len()).collect().item())

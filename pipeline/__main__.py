@@ -76,6 +76,7 @@ def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> N
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from pipeline.report.pages import PAGES
     from pipeline.running import run_everything
 
     console = Console()
@@ -91,8 +92,9 @@ def _run(arguments: argparse.Namespace) -> None:
     _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
     run_everything(home, arguments.first, last, arguments.rebuild_from, console)
-    console.print(f"\nThe report: [bold]{home.reports / 'index.html'}[/]", highlight=False, soft_wrap=True)
-    console.print(f"            [bold]{home.reports / 'firms.html'}[/]", highlight=False, soft_wrap=True)
+    console.print("\nThe report:", end="")
+    for page in PAGES:
+        console.print(f"\t[bold]{home.reports / page.file}[/]", highlight=False, soft_wrap=True)
     elsewhere = "" if home.folder.name == "data" else f" PIPELINE_HOME={os.environ['PIPELINE_HOME']}"
     console.print(f"The UI:     [bold]make ui{elsewhere}[/], then http://127.0.0.1:3000", highlight=False)
 

@@ -6,11 +6,13 @@ Belongs here: gathering and laying out. Does not: a definition; those stand in t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import MonthlyAsset
 from pipeline.bonds import portfolio_characteristics, portfolios
 from pipeline.bonds import registry as bonds
+from pipeline.bonds.source import INDEX, BondSourceSettings
 from pipeline.equity import registry as firms
 from resources.settings import Settings
 
@@ -39,16 +41,24 @@ def _asset(asset: MonthlyAsset, settings: Settings) -> str:
     schema = asset.schema(settings)
     key = schema.primary_key()
     columns = [name for name in schema.columns() if name not in key and not _derived(name)]
-    reads = sorted({read.source for read in asset.reads(settings).values()})
     lines = [
         f"### `{asset.name}`\n",
         asset.description + "\n",
         f"- Key: {_code(key)}",
         f"- Columns: {_code(columns)}" + (_SUFFIXES if any(map(_derived, schema.columns())) else ""),
-        f"- Reads: {_code(reads)}",
+        f"- Reads: {_reads(asset, settings)}",
         f"- Settings: {_code(asset.settings) or 'none'}\n",
     ]
     return "\n".join(lines)
+
+
+def _reads(asset: MonthlyAsset, settings: Settings) -> str:
+    """Name what an asset reads, and what it would read were bonds those of the index extract."""
+    from_index = replace(settings, bonds=BondSourceSettings(bond_source=INDEX))
+    here, there = (
+        _code(sorted({read.source for read in asset.reads(each).values()})) for each in (settings, from_index)
+    )
+    return here if here == there else f'{here}; with `bond_source = "{INDEX}"` {there}'
 
 
 _SUFFIXES = "; of every characteristic also what the asset holds of `<name>_w` (winsorised) and `<name>_r` (ranked)"

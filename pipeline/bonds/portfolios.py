@@ -157,7 +157,7 @@ def data_dictionary() -> pl.DataFrame:
             {
                 "portfolios": f"{sort.portfolios[0]} to {sort.portfolios[-1]}",
                 "characteristic": f"bond_characteristics.{sort.characteristic}",
-                "last": sort.definition,
+                "last portfolio": sort.definition,
                 "source": sort.source,
             }
             for sort in BOND_SORTS

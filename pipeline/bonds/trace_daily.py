@@ -1,31 +1,26 @@
 """Daily bond prices from trade reports, as known at the end of the month and as corrected since.
 
-Belongs here: which reports a month looks at, groups of bonds, days. Does not: cleaning (``trace_trades``).
+Belongs here: which reports a month looks at, groups of bonds, days. Does not: cleaning (``trace_trades``) and what late
+reports change (``trace_revisions``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
 
 from pipeline.bonds.trace_filters import RULES, marks
-from pipeline.bonds.trace_prices import daily_prices, in_order
-from pipeline.bonds.trace_reports import Reports, first_issues, groups, read
+from pipeline.bonds.trace_prices import daily_prices
+from pipeline.bonds.trace_reports import Reports, ahead, first_issues, groups, read
+from pipeline.bonds.trace_revisions import VALUES, revised_days
 from pipeline.bonds.trace_settings import TraceSettings
-from pipeline.bonds.trace_trades import (
-    TRADE,
-    Counts,
-    final_trades,
-    judged,
-    numbered,
-    screened_cases,
-    screened_month,
-    tails,
-)
+from pipeline.bonds.trace_trades import TRADE, Counts, final_trades, judge, of_executions, of_reports
 from pipeline.panel.calendar import shift
 
 SCHEMA = {
@@ -40,21 +35,10 @@ SCHEMA = {
     "trades_corrected": pl.Int64(),
 }
 
-LAST_TRADES = {
-    "cusip": pl.String(),
-    "date": pl.Date(),
-    "time": pl.Time(),
-    "number": pl.String(),
-    "price": pl.Float64(),
-    "volume": pl.Float64(),
-    "side": pl.String(),
-}
-
-_DAYS = {name: SCHEMA[name] for name in ("cusip", "date", "price", "volume", "trades")}
-_LATE = {"cusip": pl.String(), "executed": pl.Date()}
-_VALUES = ("price", "volume", "trades")
-# Each late bond-month is held as known at its own end, a month ago and now.
-_VERSIONS = 3
+_LAST = {"cusip": pl.String(), **{name: kind for name, kind in TRADE.items() if name != "bond"}}
+_DAYS = {name: SCHEMA[name] for name in ("cusip", "date", *VALUES)}
+# Months whose late reports are looked for at once: their months are then read once, those before them once a block.
+_BLOCK = 12
 
 
 @dataclass(frozen=True)
@@ -124,16 +108,37 @@ def trace_months(
 ) -> Iterator[TraceMonth]:
     """Yield ``trace_daily`` month by month, with its figures; parameters as there.
 
-    One month's reports are held at a time, and from month to month the last few trades of each bond.
+    Two groups of bonds of a month's reports are held at a time, one that is worked on and the next, and besides the
+    reports of up to a year that came late and the last few trades of each bond.
     """
     tables = _Tables(reports.lazy(), first_issues(issues), settings or TraceSettings())
     last: dict[date, pl.DataFrame] = {}
-    for month in sorted(set(months)):
-        earlier = shift(month, -1)
-        before = last[earlier] if earlier in last else tables.last_trades(earlier)
-        built, own = tables.month(month, before)
-        last = {month: own}
-        yield built
+    for block in _blocks(sorted(set(months))):
+        earlier = shift(block[0], -1)
+        built, own = tables.block(block, last[earlier] if earlier in last else tables.last_trades(earlier))
+        last = {block[-1]: own}
+        yield from built
+
+
+def _blocks(months: Sequence[date]) -> Iterator[list[date]]:
+    block: list[date] = []
+    for month in months:
+        if block and (len(block) == _BLOCK or month != shift(block[-1], 1)):
+            yield block
+            block = []
+        block.append(month)
+    if block:
+        yield block
+
+
+@dataclass(frozen=True)
+class _Month:
+    """A month as known at its end: days, last trades of each bond, what later reports changed, figures."""
+
+    days: pl.DataFrame
+    last: pl.DataFrame
+    changed: pl.DataFrame
+    figures: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -144,122 +149,202 @@ class _Tables:
     issues: pl.DataFrame
     settings: TraceSettings
 
-    def groups(self, reports: pl.LazyFrame, rows_at_once: int) -> Iterator[Reports]:
-        """Read reports by groups of bonds."""
-        for group in groups(reports, rows_at_once):
-            yield read(group, self.issues, marks(self.settings), self.settings)
+    def read(self, reports: pl.LazyFrame) -> Reports:
+        """Read reports as the filters need them."""
+        return read(reports, self.issues, marks(self.settings), self.settings)
 
-    def of_month(self, month: date) -> Iterator[Reports]:
-        """Read the reports of a month by groups of bonds."""
-        yield from self.groups(self.reports.filter(pl.col("month") == month), self.settings.rows_at_once)
+    def of_months(self, months: Sequence[date]) -> Iterator[tuple[date, Reports]]:
+        """Read the reports of each month by groups of bonds."""
+        for month in months:
+            for group in groups(self.reports.filter(pl.col("month") == month), self.settings.rows_at_once):
+                yield month, self.read(group)
 
     def last_trades(self, month: date) -> pl.DataFrame:
         """Return the last trades of each bond in a month, as known at its end."""
-        parts = []
-        for found in self.of_month(month):
-            trades, _ = screened_month(found, month)
-            parts.append(_named(final_trades(in_order(trades), self.settings), found))
-        return pl.concat(parts) if parts else pl.DataFrame(schema=LAST_TRADES)
-
-    def month(self, month: date, before: pl.DataFrame) -> tuple[TraceMonth, pl.DataFrame]:
-        """Build a month, given the last trades of the month before; return it with its own last trades."""
-        days, lasts, lates = (
-            [pl.DataFrame(schema=_DAYS)],
-            [pl.DataFrame(schema=LAST_TRADES)],
-            [pl.DataFrame(schema=_LATE)],
-        )
-        waterfalls: list[Counts] = []
-        shifts = 0
-        for found in self.of_month(month):
-            trades, counts = screened_month(found, month)
-            priced, more, seen = judged(trades, _coded(before, found), self.settings)
-            waterfalls.append([*counts, *more])
-            days.append(_named(daily_prices(priced), found))
-            lasts.append(_named(seen["last"], found))
-            lates.append(self._late(found, month))
-            shifts += seen["mended"]
-        late = pl.concat(lates)
-        changed = self._changed(late.unique(), month)
-        known = pl.concat(days).with_columns(pl.col(name).alias(f"{name}_corrected") for name in _VALUES)
-        daily = pl.concat([changed, known.with_columns(month=pl.lit(month)).select(*SCHEMA)]).sort("cusip", "date")
-        figures = {
-            "waterfall": _total(waterfalls),
-            "decimal_shifts": shifts,
-            "late_reports": late.height,
-            "days_changed": changed.height,
-        }
-        return TraceMonth(month, daily, figures), pl.concat(lasts)
-
-    def _late(self, found: Reports, month: date) -> pl.DataFrame:
-        """Return cusip and month of execution of each report of a month about one of those before."""
-        first = shift(month, -self.settings.correction_months)
-        late = found.rows.select("bond", "date").filter(pl.col("date").is_between(first, month, closed="left"))
-        return _named(late, found).select("cusip", executed=pl.col("date").dt.month_start())
-
-    def _changed(self, late: pl.DataFrame, month: date) -> pl.DataFrame:
-        """Return the earlier days whose prices changed through the reports of a month."""
-        parts = [pl.DataFrame(schema=SCHEMA)]
-        if late.height:
-            first = shift(late["executed"].min(), -1)  # type: ignore[arg-type]
-            window = self.reports.filter(
-                pl.col("month").is_between(first, month), pl.col("cusip").is_in(late["cusip"].unique().implode())
-            )
-            for found in self.groups(window, max(self.settings.rows_at_once // _VERSIONS, 1)):
-                parts.append(self._changed_of(found, late, month))
+        parts = [pl.DataFrame(schema=_LAST)]
+        for _, found in self.of_months([month]):
+            alive, _ = of_reports(found.rows, month, month)
+            trades, _ = of_executions(found.rows, alive, month, month)
+            parts.append(_named(final_trades(trades, self.settings), found.cusips))
         return pl.concat(parts)
 
-    def _changed_of(self, found: Reports, late: pl.DataFrame, month: date) -> pl.DataFrame:
-        asked = late.join(_bonds(found), on="cusip").select("bond", "executed")
-        own, earlier = pl.col("executed"), pl.col("executed").dt.offset_by("-1mo")
-        versions = {"first": own, "before": pl.lit(shift(month, -1)), "now": pl.lit(month)}
-        cases = numbered(
-            pl.concat(
-                [
-                    asked.select("bond", executed=earlier, known=earlier),
-                    *(asked.select("bond", "executed", known=known) for known in versions.values()),
-                ]
+    def block(self, months: Sequence[date], before: pl.DataFrame) -> tuple[list[TraceMonth], pl.DataFrame]:
+        """Build consecutive months, given the last trades of the month before; return the last month's also."""
+        late, counts = self.late(months[0], months[-1])
+        changed = [self.older(late.filter(pl.col("executed") < months[0]), months[0])]
+        parts = []
+        for month, found in groupby(ahead(self.of_months(months)), key=itemgetter(0)):
+            about = late.filter(pl.col("executed") == month)
+            parts.append(self.month(month, (each for _, each in found), before, about))
+            before = parts[-1].last
+            changed.append(parts[-1].changed)
+        changes = pl.concat(changed)
+        built = []
+        for month, part in zip(months, parts, strict=True):
+            own = part.days.with_columns(pl.col(name).alias(f"{name}_corrected") for name in VALUES)
+            revised = changes.filter(pl.col("month") == month)
+            daily = pl.concat([revised, own.with_columns(month=pl.lit(month)).select(*SCHEMA)]).sort("cusip", "date")
+            late_figures = {"late_reports": counts.get(month, 0), "days_changed": revised.height}
+            built.append(TraceMonth(month, daily, part.figures | late_figures))
+        return built, before
+
+    def month(self, month: date, parts: Iterable[Reports], before: pl.DataFrame, late: pl.DataFrame) -> _Month:
+        """Clean a month, given its reports, the last trades of the month before and later reports about it."""
+        days, lasts = [pl.DataFrame(schema=_DAYS)], [pl.DataFrame(schema=_LAST)]
+        changed, seen = [pl.DataFrame(schema=SCHEMA)], [pl.Series("cusip", [], dtype=pl.String)]
+        waterfalls: list[Counts] = []
+        shifts = 0
+        for found in parts:
+            alive, counts = of_reports(found.rows, month, month)
+            trades, more = of_executions(found.rows, alive, month, month)
+            judged = judge(trades, _coded(before, found.cusips).select(*TRADE), self.settings)
+            daily = daily_prices(judged.trades)
+            waterfalls.append([*counts, *more, *judged.counts])
+            shifts += judged.mended
+            days.append(_named(daily, found.cusips))
+            lasts.append(_named(judged.last, found.cusips))
+            changed.append(self.changes(late, found.cusips, found.rows, alive, trades, daily, before))
+            seen.append(found.cusips)
+        rest = late.filter(~pl.col("cusip").is_in(pl.concat(seen).implode()))
+        changed.append(self.changes_of_unseen(rest, before))
+        figures = {"waterfall": _total(waterfalls), "decimal_shifts": shifts}
+        return _Month(pl.concat(days), pl.concat(lasts), pl.concat(changed), figures)
+
+    def late(self, first: date, last: date) -> tuple[pl.DataFrame, dict[date, int]]:
+        """Return the reports of some months about trades of earlier ones, and their number by month.
+
+        They passed the filters within a report date. In the old regime these pair reports, so that all of a bond's
+        reports of such a day are read, whatever they are about.
+        """
+        asked = self.reports if self.settings.correction_months else self.reports.clear()
+        window = asked.filter(pl.col("month").is_between(first, last))
+        earlier = pl.col("trd_exctn_dt") < pl.col("month")
+        parts = [window.filter(earlier)]
+        if first < self.settings.regime:
+            day = ["cusip", "trd_rpt_dt"]
+            old = window.filter(pl.col("trd_rpt_dt") < self.settings.regime)
+            days = old.filter(earlier).select(day).unique().collect()
+            parts.append(
+                old.filter(~earlier, pl.col("trd_rpt_dt").is_in(days["trd_rpt_dt"].unique().implode())).join(
+                    days.lazy(), on=day, how="semi"
+                )
             )
+        found = self.read(pl.concat(parts))
+        alive, _ = of_reports(found.rows, first, last)
+        longest = pl.col("month").dt.offset_by(f"-{self.settings.correction_months}mo")
+        is_late = found.rows.select(pl.col("date").is_between(longest, pl.col("month"), closed="left")).to_series()
+        counts = found.rows.filter(is_late).group_by("month").len()
+        late = _named(found.rows.filter(alive & is_late), found.cusips)
+        return late.with_columns(executed=pl.col("date").dt.month_start()), dict(counts.iter_rows())
+
+    def older(self, late: pl.DataFrame, first: date) -> pl.DataFrame:
+        """Return what late reports of the months from ``first`` on change about the months before it.
+
+        Of those months only the bonds and months are read that late reports are about, the months before these, and
+        other reports that came late.
+        """
+        changed = [pl.DataFrame(schema=SCHEMA)]
+        seen = [pl.Series("cusip", [], dtype=pl.String)]
+        for group in groups(self._about(late, first), self.settings.rows_at_once) if late.height else ():
+            found = self.read(group)
+            alive, _ = of_reports(found.rows, first, first)
+            rows = found.rows.filter(alive)
+            for (month,), about in late.group_by("executed", maintain_order=True):
+                changed.append(self._older_of(rows, found.cusips, about, month))
+            seen.append(found.cusips)
+        for _, about in late.filter(~pl.col("cusip").is_in(pl.concat(seen).implode())).group_by("executed"):
+            changed.append(self.changes_of_unseen(about, pl.DataFrame(schema=_LAST)))
+        return pl.concat(changed).filter(pl.col("month") >= first)
+
+    def _about(self, late: pl.DataFrame, first: date) -> pl.LazyFrame:
+        pairs = late.select("cusip", month="executed").unique()
+        wanted = pl.concat([pairs, pairs.with_columns(pl.col("month").dt.offset_by("-1mo"))]).unique()
+        window = self.reports.filter(
+            pl.col("month").is_between(wanted["month"].min(), shift(first, -1)),
+            pl.col("cusip").is_in(pairs["cusip"].unique().implode()),
         )
-        trades, _ = screened_cases(found, cases, pl.col("executed") < month)
-        wanted = cases.join(asked, on=["bond", "executed"], how="semi")
-        before = tails(trades, cases, wanted, self.settings)
-        judged_trades, _, _ = judged(
-            trades.join(wanted, left_on="bond", right_on="case", how="semi"), before, self.settings
+        flagged = window.join(wanted.lazy().with_columns(wanted=pl.lit(True)), on=["cusip", "month"], how="left")
+        own = pl.col("wanted").fill_null(False)
+        linked = pl.col("trd_rpt_dt") < self.settings.regime
+        return flagged.filter(own | linked | (pl.col("trd_exctn_dt") < pl.col("month"))).drop("wanted")
+
+    def _older_of(self, rows: pl.DataFrame, cusips: pl.Series, late: pl.DataFrame, month: date) -> pl.DataFrame:
+        """Return what late reports change about one month, from all reports about it and the month before."""
+        earlier, bonds = shift(month, -1), _coded(late, cusips).select("bond").unique()
+        dated = rows.filter(pl.col("date").is_between(earlier, shift(month, 1), closed="left"))
+        dated = dated.join(bonds, on="bond", how="semi")
+        everything = pl.repeat(True, dated.height, eager=True)
+        trades, _ = of_executions(dated, everything, month, month)
+        before, _ = of_executions(dated, everything, earlier, earlier)
+        last = final_trades(before, self.settings)
+        daily = daily_prices(judge(trades, last, self.settings).trades)
+        return self.changes(late, cusips, dated, everything, trades, daily, _named(last, cusips))
+
+    def changes_of_unseen(self, late: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+        """Return what late reports change about bonds of which nothing was known."""
+        cusips = late["cusip"].unique().sort()
+        nothing, rows = pl.DataFrame(schema=TRADE), _coded(late, cusips).clear()
+        alive = pl.Series(dtype=pl.Boolean)
+        return self.changes(late, cusips, rows, alive, nothing, daily_prices(nothing), before)
+
+    def changes(
+        self,
+        late: pl.DataFrame,
+        cusips: pl.Series,
+        rows: pl.DataFrame,
+        alive: pl.Series,
+        trades: pl.DataFrame,
+        daily: pl.DataFrame,
+        before: pl.DataFrame,
+    ) -> pl.DataFrame:
+        """Return the days of one month of execution that late reports change, as rows of ``trace_daily``.
+
+        Parameters
+        ----------
+        late : pl.DataFrame
+            Late reports about the month, of any bonds.
+        cusips : pl.Series
+            What the numbers of bonds in the other frames stand for; other bonds' late reports are left out.
+        rows, alive : pl.DataFrame, pl.Series
+            Other reports, and which of them passed the filters within a report date.
+        trades, daily : pl.DataFrame
+            Trades and daily prices of the month as known at its end.
+        before : pl.DataFrame
+            The last trades of the month before, by CUSIP.
+        """
+        about = _coded(late, cusips)
+        if about.is_empty():
+            return pl.DataFrame(schema=SCHEMA)
+        month = about["executed"][0]
+        bonds, about = about.select("bond").unique(), about.select(rows.columns)
+        places = rows.select("bond", "date", "month").with_row_index("row").filter(alive)
+        places = places.filter(pl.col("date").is_between(month, shift(month, 1), closed="left"))
+        ahead = places.filter(pl.col("month") > month).join(bonds, on="bond", how="semi")
+        days = pl.concat([frame.select("bond", "date") for frame in (about, ahead)]).unique()
+        places = places.filter(pl.col("month") >= month).join(days, on=["bond", "date"], how="semi")
+        reports = pl.concat([about, rows[places["row"]]])
+        found = revised_days(
+            trades.join(bonds, on="bond", how="semi"),
+            daily,
+            reports.with_columns(late=pl.col("month") > month),
+            _coded(before, cusips).select(*TRADE),
+            self.settings,
         )
-        daily = daily_prices(judged_trades).rename({"bond": "case"}).join(wanted, on="case")
-        return _differences(
-            {name: daily.filter(pl.col("known") == known).drop("case", "known") for name, known in versions.items()},
-            found,
-            month,
-        )
+        return _named(found, cusips).select(*SCHEMA).cast(SCHEMA)  # type: ignore[arg-type]
 
 
-def _differences(versions: dict[str, pl.DataFrame], found: Reports, month: date) -> pl.DataFrame:
-    """Return the days on which a month ago and now differ, with what was known first."""
-    key = ["bond", "date"]
-    first, before, now = (frame.select(*key, *_VALUES) for frame in versions.values())
-    both = before.join(now, on=key, how="full", coalesce=True, suffix="_corrected")
-    other = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_corrected")) for name in _VALUES)
-    changed = both.filter(other).drop(_VALUES).join(first, on=key, how="left")
-    return _named(changed, found).select(pl.lit(month).alias("month"), *list(SCHEMA)[1:]).cast(SCHEMA)  # type: ignore[arg-type]
-
-
-def _bonds(found: Reports) -> pl.DataFrame:
-    return pl.DataFrame({"cusip": found.cusips}).with_row_index("bond")
-
-
-def _named(frame: pl.DataFrame, found: Reports) -> pl.DataFrame:
+def _named(frame: pl.DataFrame, cusips: pl.Series) -> pl.DataFrame:
     """Put the CUSIP in place of the bond's number."""
-    return frame.select(found.cusips.gather(frame["bond"]).alias("cusip"), pl.exclude("bond"))
+    return frame.select(cusips.gather(frame["bond"]).alias("cusip"), pl.exclude("bond"))
 
 
-def _coded(frame: pl.DataFrame, found: Reports) -> pl.DataFrame:
-    """Put the bond's number in place of the CUSIP; bonds without one go."""
-    return frame.join(_bonds(found), on="cusip", how="inner").select(TRADE)
+def _coded(frame: pl.DataFrame, cusips: pl.Series) -> pl.DataFrame:
+    """Put the bond's number in place of the CUSIP; other bonds go."""
+    return frame.join(pl.DataFrame({"cusip": cusips}).with_row_index("bond"), on="cusip", how="inner").drop("cusip")
 
 
 def _total(waterfalls: Sequence[Counts]) -> Counts:
-    """Add the waterfalls of groups of bonds, step by step; every step with 0 rows where there is no group."""
+    """Add the waterfalls of groups of bonds, step by step."""
     return [
         {
             "step": rule.name,

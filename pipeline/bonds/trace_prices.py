@@ -25,8 +25,8 @@ class Mended(NamedTuple):
     bounced: np.ndarray
 
 
-def in_order(trades: pl.DataFrame) -> pl.DataFrame:
-    """Sort trades by bond, day and time of execution and message number.
+def in_order(trades: pl.DataFrame) -> np.ndarray:
+    """Order trades by bond, day and time of execution and message number.
 
     Parameters
     ----------
@@ -36,24 +36,24 @@ def in_order(trades: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame
-        The same rows.
+    ndarray, shape (rows,)
+        Positions of the rows, the first trade first.
     """
     if trades.is_empty():
-        return trades
+        return np.array([], dtype=np.intp)
     day = trades["date"].to_physical().to_numpy().astype(np.int64)
     second = trades["time"].to_physical().fill_null(-_NANOSECONDS).to_numpy() // _NANOSECONDS + 1
     days = int(day.max() - day.min()) + 1
     instant = (trades["bond"].to_numpy().astype(np.int64) * days + day - day.min()) * (_SECONDS + 1) + second
     order = np.argsort(instant, kind="stable")
-    same = instant[order][1:] == instant[order][:-1]
+    ordered = instant[order]
+    same = ordered[1:] == ordered[:-1]
     tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
-    rest = trades.select("time", "number", "price", "volume", "side")[order[tied]].with_columns(
-        instant=instant[order[tied]], row=order[tied]
-    )
+    rest = trades.select("time", "number", "price", "volume", "side")[order[tied]]
+    rest = rest.with_columns(instant=ordered[tied], row=order[tied])
     number = pl.col("number").cast(pl.Int64, strict=False)
     order[tied] = rest.sort("instant", "time", number, "number", "price", "volume", "side")["row"].to_numpy()
-    return trades[order]
+    return order
 
 
 def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
@@ -132,12 +132,11 @@ def _bounced(bond: np.ndarray, price: np.ndarray, settings: TraceSettings) -> np
     return bounced
 
 
-def last_trades(trades: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Return the last ``count`` trades of each bond, from trades in the order of :func:`in_order`."""
-    bond = trades["bond"].to_numpy()
+def last_of_each(bond: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the last ``count`` rows of each bond, from rows in which a bond's lie together."""
     ends = np.append(np.flatnonzero(bond[1:] != bond[:-1]), len(bond) - 1)
     from_end = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(len(bond))
-    return trades.filter(pl.Series(from_end < count, dtype=pl.Boolean))
+    return np.flatnonzero(from_end < count)
 
 
 def daily_prices(trades: pl.DataFrame) -> pl.DataFrame:

@@ -5,13 +5,16 @@ Belongs here: reading staged ``trace.trace_enhanced``. Does not: which reports g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
 from pipeline.bonds.trace_settings import TraceSettings
+
+T = TypeVar("T")
 
 KEY = ("bond", "date", "price", "volume", "side", "contra")
 """What a reversal has in common with its original: six columns, the time of execution not among them."""
@@ -139,13 +142,23 @@ def groups(reports: pl.LazyFrame, rows_at_once: int) -> Iterator[pl.LazyFrame]:
     Yields
     ------
     pl.LazyFrame
-        Ranges of CUSIPs that together make up ``reports``; nothing where that is empty.
+        Ranges of CUSIPs that together make up ``reports``; at least one, which is empty where ``reports`` is.
     """
     rows = reports.select(pl.len()).collect().item()
     if rows <= rows_at_once:
-        yield from [reports] * (rows > 0)
+        yield reports
         return
     counted = reports.group_by("cusip").len().collect(engine="streaming").sort("cusip")
     group = (counted["len"].cum_sum() - 1) // rows_at_once
     for _, part in counted.with_columns(group=group).group_by("group", maintain_order=True):
         yield reports.filter(pl.col("cusip").is_between(pl.lit(part["cusip"][0]), pl.lit(part["cusip"][-1])))
+
+
+def ahead(parts: Iterable[T]) -> Iterator[T]:
+    """Yield the parts, the next of which is read while the last is worked on; two are then held at once."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = iter(parts)
+        coming = pool.submit(next, waiting, None)
+        while (part := coming.result()) is not None:
+            coming = pool.submit(next, waiting, None)
+            yield part

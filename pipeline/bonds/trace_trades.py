@@ -1,22 +1,21 @@
 """Clean trades of a month, as known at its own end or at that of a later month.
 
-Belongs here: applying the filters to the reports of a month or of several at once, and judging prices beside those
-before. Does not: the filters themselves (``trace_filters``), daily prices and which months are looked at again
-(``trace_daily``).
+Belongs here: applying the filters to reports, and judging prices beside those before. Does not: the filters themselves
+(``trace_filters``), daily prices and which months are looked at again (``trace_daily``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from pipeline.bonds.trace_filters import BOUNCE_BACK, BY_EXECUTION, BY_REPORT, DECIMAL_SHIFT, applied, marks
-from pipeline.bonds.trace_prices import in_order, last_trades, mended
-from pipeline.bonds.trace_reports import Reports, first_issues, read
+from pipeline.bonds.trace_prices import in_order, last_of_each, mended
+from pipeline.bonds.trace_reports import first_issues, read
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.panel.calendar import shift
 
@@ -33,7 +32,16 @@ TRADES_SCHEMA = {
     "corrected": pl.Boolean(),
 }
 
-TRADE = ("bond", "date", "time", "number", "price", "volume", "side")
+TRADE = {
+    "bond": pl.UInt32(),
+    "date": pl.Date(),
+    "time": pl.Time(),
+    "number": pl.String(),
+    "price": pl.Float64(),
+    "volume": pl.Float64(),
+    "side": pl.String(),
+}
+"""What is left of a report once it has passed the filters."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,28 @@ class CleanTrades:
 
     trades: pl.DataFrame
     waterfall: Counts
+
+
+class Judged(NamedTuple):
+    """Trades whose prices were judged.
+
+    Attributes
+    ----------
+    trades : pl.DataFrame
+        Those that stay, in order: bond, date, price, volume, ``corrected`` and ``row``, the position among the trades
+        that came in.
+    last : pl.DataFrame
+        The last trades of each bond as they came in: the first neighbours of the next month.
+    counts : list of dict
+        The two steps of the waterfall.
+    mended : int
+        Prices that were mended.
+    """
+
+    trades: pl.DataFrame
+    last: pl.DataFrame
+    counts: Counts
+    mended: int
 
 
 def clean_trades(
@@ -86,137 +116,78 @@ def clean_trades(
     earlier = shift(month, -1)
     window = reports.lazy().filter(pl.col("month").is_between(earlier, as_of))
     found = read(window, first_issues(issues), marks(settings), settings)
-    asked = pl.DataFrame({"executed": [earlier, month], "known": [earlier, as_of]})
-    bonds = pl.DataFrame({"bond": pl.int_range(len(found.cusips), dtype=pl.UInt32, eager=True)})
-    cases = numbered(bonds.join(asked, how="cross"))
-    mine = (pl.col("executed") == month) & pl.col("month").is_between(month, as_of)
-    trades, counts = screened_cases(found, cases, mine)
-    wanted = cases.filter(pl.col("executed") == month)
-    before = tails(trades, cases, wanted, settings)
-    priced, more, _ = judged(trades.join(wanted, left_on="bond", right_on="case", how="semi"), before, settings)
-    cusip = found.cusips.gather(cases["bond"].gather(priced["bond"]))
-    result = priced.with_columns(cusip=cusip).rename({"number": "msg_seq_nb"})
-    return CleanTrades(result.select(*TRADES_SCHEMA), [*counts, *more])
+    alive, counts = of_reports(found.rows, month, as_of)
+    trades, more = of_executions(found.rows, alive, month, as_of)
+    before, _ = of_executions(found.rows, alive, earlier, earlier)
+    judged = judge(trades, final_trades(before, settings), settings)
+    columns = trades.select("time", "side", msg_seq_nb="number")[judged.trades["row"]]
+    cusip = found.cusips.gather(judged.trades["bond"])
+    result = judged.trades.with_columns(cusip=cusip).hstack(columns).select(*TRADES_SCHEMA)
+    return CleanTrades(result, [*counts, *more, *judged.counts])
 
 
-def screened_month(found: Reports, month: date) -> tuple[pl.DataFrame, Counts]:
-    """Return the trades executed in a month, from the reports of the same month, and the waterfall.
-
-    The columns are :data:`TRADE`; rows are in no particular order.
-    """
-    rows = found.rows
-    executed = rows["date"].is_between(month, shift(month, 1), closed="left")
-    alive, counts = applied(BY_REPORT, rows, _all(rows), executed)
-    alive, more = applied(BY_EXECUTION, rows, alive & executed, executed)
-    return rows.select(TRADE).filter(alive), [*counts, *more]
-
-
-def _all(rows: pl.DataFrame) -> pl.Series:
-    return pl.repeat(True, rows.height, eager=True)
-
-
-def numbered(cases: pl.DataFrame) -> pl.DataFrame:
-    """Give a number to each case to clean: bond, month of execution, month at whose end the trades are known."""
-    return cases.unique().sort("bond", "executed", "known").with_row_index("case")
-
-
-def screened_cases(found: Reports, cases: pl.DataFrame, counted: pl.Expr) -> tuple[pl.DataFrame, Counts]:
-    """Return the trades of several months of execution, each as known at the end of its own or a later month.
-
-    What belongs to different cases never meets: every filter works within a bond, and from the second group on the
-    case takes the bond's place.
+def of_reports(rows: pl.DataFrame, month: date, as_of: date) -> tuple[pl.Series, Counts]:
+    """Apply the filters within a report date to all rows.
 
     Parameters
     ----------
-    found : Reports
-        Reports of all months from the first execution to the last knowledge.
-    cases : pl.DataFrame
-        What :func:`numbered` gives.
-    counted : pl.Expr
-        The reports that the waterfall is of, by ``month`` of report and month ``executed``.
+    rows : pl.DataFrame
+        All reports of some bonds in some months.
+    month, as_of : datetime.date
+        The waterfall counts reports up to ``as_of`` of trades executed in ``month``.
+    """
+    return applied(BY_REPORT, rows, pl.repeat(True, rows.height, eager=True), _about(rows, month, as_of))
+
+
+def of_executions(rows: pl.DataFrame, alive: pl.Series, month: date, as_of: date) -> tuple[pl.DataFrame, Counts]:
+    """Apply the other filters to the reports, up to ``as_of``, of trades executed in ``month``.
 
     Returns
     -------
     tuple
-        :data:`TRADE` with the case's number as ``bond``, and the waterfall.
+        The columns of :data:`TRADE` in no particular order, and the waterfall.
     """
-    rows = found.rows.with_columns(executed=pl.col("date").dt.month_start())
-    alive, counts = applied(BY_REPORT, rows, _all(rows), rows.select(counted).to_series())
-    stacked = (
-        rows.filter(alive)
-        .join(cases, on=["bond", "executed"], how="inner")
-        .filter(pl.col("month").is_between("executed", "known"))
-        .with_columns(bond="case")
-    )
-    alive, more = applied(BY_EXECUTION, stacked, _all(stacked), stacked.select(counted).to_series())
-    return stacked.select(TRADE).filter(alive), [*counts, *more]
+    about = _about(rows, month, as_of)
+    alive, counts = applied(BY_EXECUTION, rows, alive & about, about)
+    return rows.select(*TRADE).filter(alive), counts
 
 
-def tails(trades: pl.DataFrame, cases: pl.DataFrame, wanted: pl.DataFrame, settings: TraceSettings) -> pl.DataFrame:
-    """Return the last trades of the month before each wanted case, as known at that month's end.
-
-    Parameters
-    ----------
-    trades, cases : pl.DataFrame
-        From :func:`screened_cases` and :func:`numbered`; the month before, known at its end, is among the cases.
-    wanted : pl.DataFrame
-        Cases.
-    settings : TraceSettings
-        How many trades.
-
-    Returns
-    -------
-    pl.DataFrame
-        :data:`TRADE` with the wanted case's number as ``bond``.
-    """
-    month_before = pl.col("executed").dt.offset_by("-1mo")
-    pairs = wanted.select("bond", wanted="case", executed=month_before, known=month_before).join(
-        cases, on=["bond", "executed", "known"]
-    )
-    own = trades.join(pairs, left_on="bond", right_on="case", how="semi")
-    last = final_trades(in_order(own), settings)
-    return (
-        last.join(pairs.select("case", "wanted"), left_on="bond", right_on="case")
-        .with_columns(bond="wanted")
-        .select(TRADE)
-    )
+def _about(rows: pl.DataFrame, month: date, as_of: date) -> pl.Series:
+    executed = pl.col("date").is_between(month, shift(month, 1), closed="left")
+    return rows.select(executed & pl.col("month").is_between(month, as_of)).to_series()
 
 
-def final_trades(ordered: pl.DataFrame, settings: TraceSettings) -> pl.DataFrame:
+def final_trades(trades: pl.DataFrame, settings: TraceSettings) -> pl.DataFrame:
     """Return the trades of a month that are neighbours of the next one's first, and their neighbours in turn."""
-    return last_trades(ordered, 2 * settings.shift_neighbours).select(TRADE)
+    return _final(trades, in_order(trades), settings)
 
 
-def judged(
-    trades: pl.DataFrame, before: pl.DataFrame, settings: TraceSettings
-) -> tuple[pl.DataFrame, Counts, Mapping[str, Any]]:
+def _final(trades: pl.DataFrame, order: np.ndarray, settings: TraceSettings) -> pl.DataFrame:
+    return trades[order[last_of_each(trades["bond"].to_numpy()[order], 2 * settings.shift_neighbours)]]
+
+
+def judge(trades: pl.DataFrame, before: pl.DataFrame, settings: TraceSettings) -> Judged:
     """Mend decimal shifts and drop bounce-backs.
 
     Parameters
     ----------
     trades : pl.DataFrame
-        :data:`TRADE`, in any order.
+        The columns of :data:`TRADE`, in any order.
     before : pl.DataFrame
         The trades of each bond before, in which the first of ``trades`` see their neighbours.
     settings : TraceSettings
         Thresholds.
-
-    Returns
-    -------
-    tuple
-        The trades that stay, in order, with ``corrected``; the two steps of the waterfall; and ``last``, the last
-        trades of each bond as reported, with ``mended``, the number of prices mended.
     """
-    own = [trades.with_columns(own=pl.lit(True)), before.with_columns(own=pl.lit(False))]
-    ordered = in_order(pl.concat(own))
+    both = pl.concat([trades, before], rechunk=True)
+    order = in_order(both)
+    ordered = both.select("bond", "date", "price", "volume")[order]
     found = mended(ordered, settings)
-    mine = ordered["own"].to_numpy()
-    stays = pl.Series(mine & ~found.bounced, dtype=pl.Boolean)
-    result = ordered.with_columns(price=pl.Series(found.price), corrected=pl.Series(found.corrected, dtype=pl.Boolean))
-    result = result.filter(stays).drop("own")
+    own = order < trades.height
+    judged = ordered.with_columns(
+        price=found.price, corrected=pl.Series(found.corrected, dtype=pl.Boolean), row=order
+    ).filter(pl.Series(own & ~found.bounced, dtype=pl.Boolean))
     counts = [
         {"step": DECIMAL_SHIFT.name, "rows_in": trades.height, "rows_out": trades.height},
-        {"step": BOUNCE_BACK.name, "rows_in": trades.height, "rows_out": result.height},
+        {"step": BOUNCE_BACK.name, "rows_in": trades.height, "rows_out": judged.height},
     ]
-    last = final_trades(ordered.filter(ordered["own"]), settings)
-    return result, counts, {"last": last, "mended": int((found.corrected & mine).sum())}
+    return Judged(judged, _final(trades, order[own], settings), counts, int((found.corrected & own).sum()))

@@ -33,8 +33,10 @@ class ModelPanelSettings:
 
 
 def share_present(names: Sequence[str]) -> pl.Expr:
-    """Share of characteristics that an asset has, from their raw columns."""
-    return pl.sum_horizontal(pl.col(name).is_not_null() for name in names).cast(pl.Float64) * (1.0 / len(names))
+    """Share of characteristics that an asset has, from their raw columns; exactly 1 where it has all."""
+    there = pl.sum_horizontal(pl.col(name).is_not_null() for name in names)
+    # 49 * (1 / 49) is less than 1.
+    return pl.when(there == len(names)).then(1.0).otherwise(there.cast(pl.Float64) * (1.0 / len(names)))
 
 
 def with_next_return(known: pl.LazyFrame, returns: pl.DataFrame, key: str, months: Sequence[date]) -> pl.DataFrame:

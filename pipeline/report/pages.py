@@ -8,12 +8,21 @@ import polars as pl
 
 from pipeline.bonds.registry import NAMES as BOND_NAMES
 from pipeline.equity.registry import NAMES as FIRM_NAMES
-from pipeline.report import sections_firms, sections_macro, sections_models, sections_panel, sections_sorts
+from pipeline.report import (
+    sections_firms,
+    sections_macro,
+    sections_models,
+    sections_panel,
+    sections_sorts,
+    sections_trades,
+)
 from pipeline.report.blocks import Card, Page
 from pipeline.report.numbers import Numbers
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_firms import FILTERED, FirmNumbers
+from pipeline.report.numbers_trades import LINK, NARROWED, TradeNumbers
 from pipeline.report.sort_statistics import VALUE
+from pipeline.report.trade_statistics import ELIGIBLE, PRICED
 
 
 def _fit_cards(numbers: Numbers) -> Iterator[Card]:
@@ -105,4 +114,50 @@ FIRM_PAGE = Page(
     truth_tables=("stock_returns", "stock_traps"),
     figures=FILTERED,
 )
-PAGES = (BOND_PAGE, FIRM_PAGE)
+
+
+def _trade_cards(numbers: TradeNumbers) -> Iterator[Card]:
+    data = numbers.data
+    if data.has("trace_daily") and numbers.reports.height:
+        reports, trades = (int(numbers.reports[name].sum()) for name in ("reports", "trades"))
+        yield f"{reports:,}", "trade reports", f"{trades / max(reports, 1):.1%} are left as clean trades"
+    if data.has("bond_snapshot"):
+        held = numbers.newest_coverage
+        priced, eligible = held[PRICED], held.get(ELIGIBLE)
+        yield f"{priced['bonds']:,}", "bonds with a price", f"in {priced['month']:%Y-%m}"
+        if eligible and eligible["amount"]:
+            yield f"{priced['amount'] / eligible['amount']:.0%}", "of the amount eligible", "has a price then"
+    if data.has("bond_returns"):
+        count, months = data.panel("bond_returns").select(pl.len(), pl.col("month").n_unique()).collect().row(0)
+        yield f"{count:,}", "bond-months with a return", f"in {months:,} months"
+    if data.has("bond_portfolios") and numbers.high_minus_low.height:
+        sorts = numbers.high_minus_low
+        yield f"{(sorts['t'].abs() > 1.96).sum()} of {sorts.height}", "sorts", "with |t| above 1.96, last less first"
+    if data.has(LINK) and numbers.match_shares.height:
+        amount = numbers.match_shares.filter(name="amount outstanding").drop_nulls("share")["share"]
+        if len(amount):
+            yield f"{amount[-1]:.0%}", "of the amount eligible", "has an issuer with stock and accounts"
+
+
+TRADE_PAGE = Page(
+    asset="bond_report",
+    file="bonds.html",
+    title="Bonds from trades",
+    subject="Trade reports, bonds, their issuers and portfolios",
+    numbers=TradeNumbers,
+    cards=_trade_cards,
+    sections=sections_trades.SECTIONS,
+    truth=sections_trades.TRUTH,
+    reference=sections_trades.REFERENCE,
+    assets=(
+        "trace_daily",
+        "bond_snapshot",
+        "bond_returns",
+        "bond_portfolios",
+        LINK,
+        "bond_issuer_candidates",
+    ),
+    truth_tables=("trace_trades", "trace_planted", "bond_days", "bond_month_prices", "bond_issuers"),
+    figures=("trace_daily", *NARROWED, LINK),
+)
+PAGES = (BOND_PAGE, FIRM_PAGE, TRADE_PAGE)

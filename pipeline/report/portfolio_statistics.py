@@ -97,14 +97,12 @@ def high_minus_low(portfolios: pl.DataFrame) -> pl.DataFrame:
     """
     ends = {sort.name: sort.bins for sort in BOND_SORTS}
     last = pl.col("sort").replace_strict(ends, default=None, return_dtype=pl.Int32)
-    high, low = (
-        portfolios.filter(chosen).select("month", "sort", "ret") for chosen in (pl.col("bin") == last, pl.col("bin") == 1)
-    )
-    both = high.join(low, on=["month", "sort"], suffix="_low").select(
-        "month", "sort", ret=pl.col("ret") - pl.col("ret_low")
-    )
+    chosen = (pl.col("bin") == last, pl.col("bin") == 1)
+    high, low = (portfolios.filter(each).select("month", "sort", "ret") for each in chosen)
+    both = high.join(low, on=["month", "sort"], suffix="_low")
+    spread = both.select("month", "sort", ret=pl.col("ret") - pl.col("ret_low"))
     place = pl.col("sort").replace_strict({name: k for k, name in enumerate(ends)})
-    return _averages(both, ["sort"]).sort(place)
+    return _averages(spread, ["sort"]).sort(place)
 
 
 def _averages(series: pl.DataFrame, by: list[str]) -> pl.DataFrame:

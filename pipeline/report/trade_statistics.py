@@ -35,6 +35,8 @@ MATURITIES: Mapping[str, float] = {
     "under 3 years": 3, "3 to 5": 5, "5 to 7": 7, "7 to 10": 10, "10 to 20": 20, "20 and more": float("inf"),
 }  # fmt: skip
 NO_MATURITY = "maturity unknown"
+#: Bonds without which a class of ratings has no median.
+FEWEST = 5
 _YEAR = 365.25
 #: Ways in which a bond's issuer was found, in words.
 METHODS: Mapping[str, str] = {"wrds": "matched by the link of WRDS", "name": "matched by name"}
@@ -152,14 +154,15 @@ def coverage(snapshot: pl.LazyFrame | None, returns: pl.LazyFrame | None, issues
             held = held.with_columns(face_value=pl.lit(None, dtype=pl.Float64))
         parts.append(_held(held, EARNED))
     counted = pl.concat(parts)
-    first = counted["month"].min()
-    universe = [
+    rows = [
         (month, ELIGIBLE, steps[-1]["rows_out"], (months["eligible_amount"] or 0.0) * 1e-6)
         for month, months in issues.items()
-        if (steps := months.get("waterfall")) and first is not None and month >= first
+        if (steps := months.get("waterfall"))
     ]
+    universe = pl.DataFrame(rows, schema=counted.schema, orient="row")
+    universe = universe.filter(pl.col("month") >= counted["month"].min())
     order = pl.col("kind").replace_strict({name: place for place, name in enumerate(COVERAGE)})
-    return pl.concat([pl.DataFrame(universe, schema=counted.schema, orient="row"), counted]).sort(order, "month")
+    return pl.concat([universe, counted]).sort(order, "month")
 
 
 def _held(bonds: pl.LazyFrame, kind: str) -> pl.DataFrame:
@@ -212,18 +215,19 @@ def _dense(counted: pl.DataFrame, order: Sequence[str], value: str = "bonds") ->
 
 def rating_class() -> pl.Expr:
     """Class of the column ``rating``, one of :data:`RATING_CLASSES` or :data:`UNRATED`."""
-    return _bucket(pl.col("rating"), RATING_CLASSES, left_closed=False).fill_null(UNRATED)
+    return _bucket(pl.col("rating"), RATING_CLASSES, closed=True).fill_null(UNRATED)
 
 
 def maturity_bucket() -> pl.Expr:
     """Bucket of the column ``maturity`` seen from the end of ``month``, one of :data:`MATURITIES`."""
     days = (pl.col("maturity") - pl.col("month").dt.month_end()).dt.total_days()
-    return _bucket(days / _YEAR, MATURITIES, left_closed=True).fill_null(NO_MATURITY)
+    return _bucket(days / _YEAR, MATURITIES, closed=False).fill_null(NO_MATURITY)
 
 
-def _bucket(value: pl.Expr, ends: Mapping[str, float], *, left_closed: bool) -> pl.Expr:
-    inner = list(ends.values())[:-1]
-    return value.cut(inner, labels=list(ends), left_closed=left_closed).cast(pl.String)
+def _bucket(value: pl.Expr, ends: Mapping[str, float], *, closed: bool) -> pl.Expr:
+    """Name of the first bucket that ends above the value, or at it where buckets hold their end; null of nothing."""
+    below = {name: value <= end if closed else value < end for name, end in ends.items()}
+    return pl.coalesce([pl.when(inside).then(pl.lit(name)) for name, inside in below.items()])
 
 
 def composition(snapshot: pl.LazyFrame, bucket: pl.Expr, order: Sequence[str]) -> pl.DataFrame:
@@ -257,11 +261,22 @@ def composition(snapshot: pl.LazyFrame, bucket: pl.Expr, order: Sequence[str]) -
 
 
 def spread_by_rating(snapshot: pl.LazyFrame) -> pl.DataFrame:
-    """Return the median spread of every class of ratings: month, name, spread (basis points); sorted by name, month."""
+    """Return the median spread of every class of ratings.
+
+    Parameters
+    ----------
+    snapshot : pl.LazyFrame
+        ``bond_snapshot``: month, rating, spread (basis points; null is missing).
+
+    Returns
+    -------
+    pl.DataFrame
+        month, name, spread (null with fewer than :data:`FEWEST` bonds); sorted by name and month.
+    """
     return (
         snapshot.filter(pl.col("spread").is_not_null())
         .group_by("month", rating_class().alias("name"))
-        .agg(pl.col("spread").median())
+        .agg(spread=pl.when(pl.len() >= FEWEST).then(pl.col("spread").median()))
         .sort("name", "month")
         .collect()
     )

@@ -18,9 +18,7 @@ ALL_DAYS, SMALL = "all days with a trade", "below the smallest volume"
 NOT_OF_THE_NAME = ("no company link", "no accounts", "no assets")
 
 
-def days_by_kind(
-    daily: pl.LazyFrame, days: pl.LazyFrame, planted: pl.LazyFrame, trades: pl.LazyFrame
-) -> pl.DataFrame:
+def days_by_kind(daily: pl.LazyFrame, days: pl.LazyFrame, planted: pl.LazyFrame, trades: pl.LazyFrame) -> pl.DataFrame:
     """Hold the cleaned days against the true ones, by what is planted in their reports.
 
     Parameters
@@ -48,8 +46,10 @@ def days_by_kind(
         pl.lit(SMALL).alias("kind"), pl.lit("removed").alias("outcome"), *_DAY
     )
     kinds = pl.concat([planted.select("kind", "outcome", *_DAY), small])
-    counted = kinds.join(judged.lazy(), on=_DAY).group_by("kind", "outcome", *_DAY).agg(
-        pl.len(), pl.col("right", "right_finally").first()
+    counted = (
+        kinds.join(judged.lazy(), on=_DAY)
+        .group_by("kind", "outcome", *_DAY)
+        .agg(pl.len(), pl.col("right", "right_finally").first())
     )
     by_kind = (
         counted.group_by("kind", "outcome")
@@ -74,7 +74,7 @@ def days_by_kind(
 
 
 def _judged_days(daily: pl.LazyFrame, days: pl.LazyFrame, trades: pl.LazyFrame) -> pl.DataFrame:
-    """Every day that has a report about a trade, ours or the truth's: cusip, date, true_trades, right, right_finally."""
+    """Every bond-day of ours or the truth's: cusip, date, true_trades, right, right_finally."""
     ends = daily.select(first=pl.col("month").min(), last=pl.col("month").max()).collect()
     first, last = ends["first"].item(), ends["last"].item()
     own = daily.filter(pl.col("month") == pl.col("date").dt.month_start()).select(*_DAY, *_VALUES)
@@ -171,12 +171,7 @@ def issuer_match(link: pl.LazyFrame, truth: pl.LazyFrame) -> pl.DataFrame:
     flags: Mapping[str, pl.Expr] = {
         "matched": pl.col("permco").is_not_null(), "right": right, "findable": findable, "found": findable & right,
     }  # fmt: skip
-    judged = (
-        link.select("month", "cusip", "permco", "reason")
-        .join(true, on="cusip")
-        .select("kind", **flags)
-        .collect()
-    )
+    judged = link.select("month", "cusip", "permco", "reason").join(true, on="cusip").select("kind", **flags).collect()
     counts = (pl.len().cast(pl.Int64).alias("bond_months"), *(pl.col(name).sum().cast(pl.Int64) for name in flags))
     kinds = judged.group_by("kind").agg(counts).sort("kind")
     whole = judged.select(pl.lit("all").alias("kind"), *counts).filter(pl.col("bond_months") > 0)

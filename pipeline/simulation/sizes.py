@@ -74,8 +74,8 @@ SIZES: dict[str, MarketSize] = {
             sectors=4, series=12, vintages=3, hazard=1.5,
         ),
         MarketSize(
-            name="demo", months=180, lead=84, bonds=1_000, alive=400, issuers=260, other_firms=240,
-            sectors=14, series=40, vintages=4, daily_lead=84,
+            name="demo", months=150, lead=60, bonds=880, alive=400, issuers=230, other_firms=190,
+            sectors=14, series=40, vintages=4, daily_lead=60,
         ),
         MarketSize(
             name="notebook", months=195, lead=120, bonds=17_000, alive=3_700, issuers=2_600, other_firms=400,

@@ -17,7 +17,7 @@ from pipeline.simulation.trace import Tape, Terms, reports
 from pipeline.simulation.trace_errors import Days, plant
 from pipeline.simulation.trace_messages import legs, messages
 
-REPORTS_A_TRADE = 1.37
+REPORTS_A_TRADE = 1.46
 """Rows of the file for every trade that is drawn, dealers' and agents' second reports and messages included."""
 
 MONTHLY_SD = 0.03
@@ -78,8 +78,11 @@ def random_reports(
     days = _weekdays(months, end)
     terms = _terms(bonds, months, seed, end)
     habits = np.exp(SPREAD_OF_HABITS * stream(seed, "bulk habits").standard_normal(bonds))
-    habits *= rows / REPORTS_A_TRADE / (habits.sum() * months)
-    pieces = np.floor((np.cumsum(habits) - habits / 2) * months * REPORTS_A_TRADE / rows_at_once)
+    first = np.datetime64(end, "M") - months + 1
+    traded = np.minimum((terms.maturity.astype("datetime64[M]") - first).astype(np.intp) + 1, months)
+    habits *= rows / REPORTS_A_TRADE / (habits * traded).sum()
+    expected = habits * traded * REPORTS_A_TRADE
+    pieces = np.floor((np.cumsum(expected) - expected / 2) / rows_at_once)
     numbers = 0
     for piece in np.unique(pieces):
         tape = _tape(np.flatnonzero(pieces == piece), habits, terms, days, stream(seed, f"bulk {piece}"), numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import dataframely as dy
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.building import BrokenChain, MissingExtracts, MonthlyAsset, Step, Workshop
+from assets.building import BrokenChain, Counted, MissingExtracts, MonthlyAsset, Step, Workshop
 from assets.contract import InvalidRows
 from assets.reads import Partitions, Rows
 from pipeline.panel.calendar import month_range
@@ -68,11 +69,11 @@ MEAN = MonthlyAsset(
 )
 
 
-def prices(folder, rows):
-    lines = ["Price,Adj Close,Close,High,Low,Open,Volume", "Ticker" + ",^VIX" * 6, "Date" + "," * 6]
+def prices(folder, rows, ticker="VIX"):
+    lines = ["Price,Adj Close,Close,High,Low,Open,Volume", "Ticker" + f",{ticker}" * 6, "Date" + "," * 6]
     lines += [f"{day},{value},{value},{value},{value},{value},0" for day, value in rows]
     (folder / "extracts" / "prices").mkdir(parents=True, exist_ok=True)
-    (folder / "extracts" / "prices" / "VIX.csv").write_text("\n".join(lines) + "\n")
+    (folder / "extracts" / "prices" / f"{ticker}.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -244,3 +245,100 @@ def test_windows_reach_back_for_what_is_wanted(folder):
     shop.refresh(shop.assets)
     assert shop.first_needed(["mean"], LAST) == {"mean": LAST, "level": date(2020, 4, 1)}
     assert shop.first_needed(["total"], LAST) == {"total": FIRST, "level": FIRST}
+
+
+def _counted(*figures):
+    """The asset ``level``, whose figures for the first months are a by-product."""
+    said = dict(zip(month_range(FIRST, LAST), figures, strict=False))
+    return MonthlyAsset(
+        name="level",
+        group="g",
+        description="d",
+        schema=lambda settings: Level,
+        reads=LEVEL.reads,
+        compute=lambda inputs, months, settings: Counted(
+            _level(inputs, months, settings), {month: said[month] for month in months if month in said}
+        ),
+        figures=lambda rows, inputs, month, settings: {"rows": rows.height, "month": f"{month:%Y-%m}"},
+        chunk_months=4,
+    )
+
+
+def test_figures_counted_by_month_reach_the_manifests(folder):
+    """Across chunks; a month that nothing was counted for, an empty count being one, says what the asset says."""
+    figures = [{"read": 10, "dropped": {"late": 1}}, {"read": 20}, {}, {"read": 30}, {"read": 40}]
+    shop = workshop(folder, _counted(*figures))
+    months = month_range(FIRST, LAST)
+    assert statuses(shop, "level", months) == ["built"] * 6
+    said = [shop.home.lake.manifest("level", month).metadata for month in months]
+    assert said == [*figures, {"rows": 1, "month": "2020-06"}]
+    assert statuses(shop, "level", months) == ["current"] * 6
+
+
+def test_what_was_counted_is_no_part_of_the_contents(folder):
+    shop, other = workshop(folder, LEVEL), workshop(folder, _counted({"read": 10}))
+    statuses(shop, "level", [FIRST])
+    plain = shop.home.lake.manifest("level", FIRST)
+    statuses(other, "level", [FIRST], rebuild_from=FIRST)
+    counted = other.home.lake.manifest("level", FIRST)
+    assert (plain.metadata, counted.metadata) == ({}, {"read": 10})
+    assert (plain.content, plain.digest) == (counted.content, counted.digest)
+
+
+def test_counted_rows_are_held_to_the_schema_too(folder):
+    broken = replace(
+        _counted(),
+        compute=lambda inputs, months, settings: Counted(
+            pl.DataFrame({"month": list(months), "level": [-1.0] * len(months)}), {month: {} for month in months}
+        ),
+    )
+    with pytest.raises(InvalidRows, match=r"break level\|min"):
+        statuses(workshop(folder, broken), "level", [FIRST])
+
+
+def _reading(**reads):
+    """An asset of prices; each read of ticker, lag, spine and whether it may be absent."""
+    return MonthlyAsset(
+        name="quotes",
+        group="g",
+        description="d",
+        schema=lambda settings: Level,
+        reads=lambda settings: {
+            ticker: Rows(source=f"prices.{ticker}", lag=lag, spine=spine, optional=optional)
+            for ticker, (lag, spine, optional) in reads.items()
+        },
+        compute=_level,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reads", "origin"),
+    [
+        # VIX begins in January, LQD in March, SPY in May; of EEM there is no file.
+        ({"VIX": (0, True, False), "SPY": (0, True, False)}, 5),
+        ({"VIX": (0, "prices", False), "SPY": (0, "prices", False)}, 1),
+        ({"SPY": (0, "prices", False), "LQD": (0, "prices", True)}, 3),
+        ({"SPY": (0, "prices", False), "EEM": (0, "prices", True)}, 5),
+        ({"LQD": (0, True, False), "VIX": (0, "prices", False), "SPY": (0, "prices", True)}, 3),
+        ({"SPY": (0, True, False), "VIX": (0, "prices", False), "LQD": (0, "prices", True)}, 5),
+        ({"VIX": (0, "bonds", False), "LQD": (0, "stocks", False), "SPY": (0, "stocks", False)}, 3),
+        ({"LQD": (3, "prices", False), "SPY": (0, "prices", False)}, 5),
+        ({"LQD": (1, "prices", False), "SPY": (0, "prices", False)}, 4),
+        # What is no spine does not count where there is one; without any, all must have begun.
+        ({"LQD": (0, "prices", False), "SPY": (0, False, False)}, 3),
+        ({"LQD": (0, False, False), "SPY": (0, False, False)}, 5),
+    ],
+)
+def test_an_asset_begins_where_the_first_of_spines_with_one_word_does(folder, reads, origin):
+    for ticker, begins in (("LQD", date(2020, 3, 28)), ("SPY", date(2020, 5, 28))):
+        prices(folder, [(begins, 10.0), (date(2020, 6, 26), 11.0)], ticker)
+    shop = workshop(folder, _reading(**reads))
+    shop.refresh(["quotes"])
+    assert shop.lacking("quotes") == []
+    assert shop.origin("quotes") == date(2020, origin, 1)
+
+
+def test_an_asset_whose_required_spine_is_not_there_has_no_beginning(folder):
+    shop = workshop(folder, _reading(VIX=(0, "prices", False), EEM=(0, "prices", False)))
+    assert shop.lacking("quotes") == ["prices/EEM.csv"]
+    assert shop.origin("quotes") is None

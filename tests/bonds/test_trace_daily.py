@@ -79,6 +79,7 @@ def made_up(seed: int, n: int = 700, bonds: int = 4, first: date = FIRST, last: 
     again = rng.random(n) < 0.35
     source = rows[pl.Series(np.where(again, rng.integers(0, n, n), np.arange(n)))]
     named = pl.Series(rng.random(n) < 0.5) & pl.Series(again)
+    soon, end = pl.Series(_pick(rng, [timedelta(k) for k in (0, 0, 1, 2, 40)], n)), shift(last, 1) - timedelta(1)
     back = pl.Series(again) & (rows["asof_cd"] == "R").fill_null(False)
     terms = ["cusip", "trd_exctn_dt", "trd_exctn_tm", "entrd_vol_qt", "rptd_pr", "rpt_side_cd", "cntra_mp_id"]
     rows = rows.with_columns(
@@ -86,7 +87,9 @@ def made_up(seed: int, n: int = 700, bonds: int = 4, first: date = FIRST, last: 
         trc_st=pl.when(back).then(pl.lit("T")).otherwise(rows["trc_st"]),
         msg_seq_nb=pl.when(back).then(pl.lit("90")).otherwise(source["msg_seq_nb"]),
         orig_msg_seq_nb=pl.when(named).then(source["msg_seq_nb"]).otherwise(rows["orig_msg_seq_nb"]),
-        trd_rpt_dt=pl.max_horizontal(rows["trd_rpt_dt"], source["trd_exctn_dt"]),
+        trd_rpt_dt=pl.min_horizontal(
+            pl.when(pl.Series(again)).then(source["trd_rpt_dt"] + soon).otherwise(rows["trd_rpt_dt"]), end
+        ),
     )
     rows = rows.with_columns(
         month=pl.col("trd_rpt_dt").dt.month_start(),

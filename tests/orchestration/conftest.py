@@ -63,12 +63,13 @@ def run(definitions, instance):
 
 @pytest.fixture
 def factory_home_of_bonds(tmp_path) -> Workshop:
-    """A workshop whose bond universe is built for six months."""
+    """A workshop whose bond universe, from the index extract, is built for six months."""
     tables = {INDEX: simulate("tiny", end=END).tables[INDEX]}
     workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("bonds", tables))
     workshop.refresh(["bond_universe"])
     first = workshop.origin("bond_universe")
-    list(workshop.build("bond_universe", month_range(first, shift(first, 5))))
+    for name in workshop.closure(["bond_universe"]):
+        list(workshop.build(name, month_range(first, shift(first, 5))))
     return workshop
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from pipeline.panel.calendar import month_range, shift
+from pipeline.report.pages import PAGES
 from pipeline.running import Launcher, plan, run_everything
 
 BEFORE = shift(END, -1)
@@ -96,7 +97,7 @@ def test_partitions_older_than_the_data_are_gone_through(home, macro_tables):
     assert planned(home, BEFORE)["vix_innovation"] == shift(END, -48)
 
 
-def test_a_second_run_of_everything_launches_only_the_report(home, monkeypatch):
+def test_a_second_run_of_everything_launches_only_the_pages(home, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "")
     home.prepare_dagster()
     launched = []
@@ -106,7 +107,7 @@ def test_a_second_run_of_everything_launches_only_the_report(home, monkeypatch):
     launched.clear()
     said = StringIO()
     run_everything(home, shift(BEFORE, -2), BEFORE, None, Console(file=said))
-    assert launched == [("report", "firm_report")]
+    assert launched == [tuple(page.asset for page in PAGES)]
     assert f"Every partition up to {BEFORE:%Y-%m} is up to date." in said.getvalue()
 
 

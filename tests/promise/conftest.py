@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 from filelock import FileLock
-from promise import END, Factory, Tables, build
+from promise import END, FROM_INDEX, INDEX_ASSETS, SETTINGS, Factory, Tables, build
 
 from pipeline.simulation.market import simulate
 from resources.home import Home
@@ -24,15 +25,32 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
     return Factory(tmp_path_factory.mktemp("homes"))
 
 
-@pytest.fixture(scope="session")
-def baseline(market: Tables, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Every asset, every month, in one range. Processes that share a test run share it, too; nothing may be changed."""
+def _shared(name: str, tmp_path_factory: pytest.TempPathFactory, make: Callable[[Factory], None]) -> Home:
+    """Make a home once for all processes that share a test run; nothing in it may be changed."""
     own = tmp_path_factory.getbasetemp()
     # Of several processes each has a folder of its own below that of the run.
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    built = folder / "baseline-is-built"
-    with FileLock(folder / "baseline.lock"):
+    built = folder / f"{name}-is-built"
+    with FileLock(folder / f"{name}.lock"):
         if not built.exists():
-            build(Factory(folder).home("baseline", market), END)
+            make(Factory(folder))
             built.touch()
-    return Home(folder / "baseline")
+    return Home(folder / name)
+
+
+@pytest.fixture(scope="session")
+def baseline(market: Tables, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Every asset, every month, in one range; the bonds from trades."""
+    return _shared("baseline", tmp_path_factory, lambda factory: build(factory.home("baseline", market), END))
+
+
+@pytest.fixture(scope="session")
+def index_baseline(market: Tables, baseline: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The same with the bonds from the index extract."""
+
+    def make(factory: Factory) -> None:
+        home = factory.copy(baseline, "index-baseline")
+        factory.settings("index-baseline", SETTINGS + FROM_INDEX)
+        build(Home(home.folder), END, names=INDEX_ASSETS)
+
+    return _shared("index-baseline", tmp_path_factory, make)

@@ -15,7 +15,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from promise import END, INDEX, SETTINGS, build, contents
+from promise import END, FROM_INDEX, INDEX, INDEX_ASSETS, SETTINGS, build, contents
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
@@ -26,12 +26,14 @@ from resources.home import Home
 # Late enough that every characteristic is there, early enough that a window of 66 months ends before the market does.
 MONTH = date(2020, 12, 1)
 FIRST_SNAPSHOT = date(2019, 11, 1)
+FIRST_SORT = date(2020, 1, 1)
 FIRST_ESTIMATE = date(2023, 3, 1)
 FIRST_STOCK_ESTIMATE = date(2026, 3, 1)
 MODELS = ("bond_ipca", "bond_ipca_intercept")
 STOCK_SETS = ("dg41", "kps36", "gkx94")
 # A firm whose fiscal years end in December, and its stock: in the universe, with a return, in every month from 2016 on.
 FIRM, STOCK = "001010", 10010
+TRACE = "trace.trace_enhanced"
 
 
 def _months(first: date, last: date) -> set[date]:
@@ -62,12 +64,23 @@ class Restatement:
     changed: dict[str, set[date]]
 
 
-def _downstream(found: Restatement, characteristics: set[date]) -> dict[str, set[date]]:
-    """Months built downstream of these changed months of the characteristics."""
+def _downstream(found: Restatement, characteristics: set[date], read: set[date] | None = None) -> dict[str, set[date]]:
+    """Months built downstream of these changed months of the characteristics.
+
+    ``read``: months in which the portfolios' own characteristics read what was restated.
+    """
     panel = _after(characteristics)
+    # Sorted on the twelve months that end two before; what is known of a portfolio looks 60 months back.
+    sorts = {shift(month, lag) for month in characteristics for lag in range(2, 14)}
+    own = {shift(month, lag) for month in found.changed.get("bond_portfolios", set()) for lag in range(60)}
     # From the first changed month on, every month goes on from another state; until the first estimate it is the same.
     forecasts = characteristics | _months(max(min(panel), FIRST_ESTIMATE), END)
+    portfolios = {"bond_portfolios": sorts, "bond_portfolio_characteristics": own | (read or set())}
+    sorted_again = {
+        asset: {month for month in months if FIRST_SORT <= month <= END} for asset, months in portfolios.items()
+    }
     return {
+        **{asset: months for asset, months in sorted_again.items() if months},
         "bond_training_panel": panel,
         # The panel holds ranks. Whether a small change makes two bonds swap theirs can't be told by hand.
         "bond_managed_portfolios": found.changed["bond_training_panel"],
@@ -87,18 +100,28 @@ def _built_again(home: Home, names: Iterable[str] | None = None, last: date = EN
     return Restatement(home, built, {asset: {m for a, m in different if a == asset} for asset, _ in different})
 
 
+def _restating(built: Home, factory, market, name: str, text: str = SETTINGS):
+    def run(after, names: Iterable[str] | None = None, last: date = END) -> Restatement:
+        closure = None if names is None else Workshop(MONTHLY_ASSETS, built).closure(names)
+        factory.copy(built, name, closure)
+        written = {table: frame for table, frame in after.items() if frame is not market[table]}
+        home = factory.home(name, written)
+        factory.settings(name, text)
+        return _built_again(home, names, last)
+
+    return run
+
+
 @pytest.fixture
 def restate(factory, market, baseline, request):
     """Change the extracts of a home in which everything is built, and build again."""
+    return _restating(baseline, factory, market, _name(request))
 
-    def run(after, names: Iterable[str] | None = None, last: date = END) -> Restatement:
-        name = _name(request)
-        closure = None if names is None else Workshop(MONTHLY_ASSETS, baseline).closure(names)
-        factory.copy(baseline, name, closure)
-        written = {table: frame for table, frame in after.items() if frame is not market[table]}
-        return _built_again(factory.home(name, written), names, last)
 
-    return run
+@pytest.fixture
+def restate_index(factory, market, index_baseline, request):
+    """The same where the bonds are those of the index extract."""
+    return _restating(index_baseline, factory, market, _name(request), SETTINGS + FROM_INDEX)
 
 
 def test_nothing_is_built_without_a_change(restate, market):
@@ -119,7 +142,7 @@ def test_a_restated_market_return(restate, market):
         "bond_returns": {MONTH},
         "stock_returns": {MONTH},
         "bond_characteristics": characteristics,
-        **_downstream(found, characteristics),
+        **_downstream(found, characteristics, _months(MONTH, shift(MONTH, 59))),
     }
     assert found.changed.keys().isdisjoint({"bond_returns", "stock_returns"})
     assert found.changed["bond_characteristics"] == characteristics
@@ -144,11 +167,11 @@ def test_a_restated_vix_close(restate, market):
     }
 
 
-def test_a_restated_spread(restate, market):
+def test_a_restated_spread(restate_index, market):
     priced = shift(MONTH, 1)
     bond = market[INDEX].filter(pl.col("Pricing_Date") == priced)["ISIN"][0]
     row = (pl.col("Pricing_Date") == priced) & (pl.col("ISIN") == bond)
-    found = restate(_restated(market, INDEX, row, "oas_BOM", pl.col("oas_BOM") * 3.0))
+    found = restate_index(_restated(market, INDEX, row, "oas_BOM", pl.col("oas_BOM") * 3.0), INDEX_ASSETS)
     # The spread is in the month's own row and in momentum 2 and 6 months later.
     changed = {shift(MONTH, lag) for lag in (0, 2, 6)}
     assert found.changed["bond_characteristics"] == changed
@@ -156,6 +179,7 @@ def test_a_restated_spread(restate, market):
     # The snapshot of the month is read by the next month's return and by characteristics up to 60 months later.
     assert found.built == {
         "bond_returns": {priced},
+        "bond_snapshot": {MONTH},
         "bond_universe": {MONTH},
         "bond_characteristics": _months(MONTH, shift(MONTH, 60)),
         **_downstream(found, changed),
@@ -177,13 +201,14 @@ def test_a_restated_treasury_yield(restate, market):
     assert found.changed["treasury_curve"] == curve
     assert found.changed["bond_market_factor"] == factor
     assert found.changed["bond_characteristics"] == changed
-    assert found.changed["bond_training_panel"] >= _after(changed) - {date(2026, 1, 1)}
+    # The panel holds ranks, and a small change need not make two bonds swap theirs.
+    assert set() < found.changed["bond_training_panel"] <= _after(changed)
     assert found.built == {
         "treasury_curve": curve,
         "common_factors": curve,
         "bond_market_factor": factor,
         "bond_characteristics": _months(FIRST_SNAPSHOT, date(2025, 12, 1)),
-        **_downstream(found, changed),
+        **_downstream(found, changed, _months(FIRST_SORT, date(2020, 12, 1))),
     }
 
 
@@ -348,7 +373,97 @@ def test_a_restated_delisting_return(restate, market):
     assert found.built == here | forecasts | dict.fromkeys(models, _months(month, END)) | {
         "stock_returns": {month, shift(month, 1)},
         "firm_characteristics": _months(month, END),
+        **{name: {month} for name in ("firm_names", "bond_issuer_link", "bond_issuer_candidates", "bond_snapshot")},
     }
+
+
+# The stretch in which reports are restated, long after the first trades and long before the last.
+TRADED = date(2022, 3, 1)
+
+
+def _lone_trades(market, first: date, last: date) -> pl.DataFrame:
+    """Trades of customers, the only ones of their bond and day, that nothing keeps out."""
+    reports = market[TRACE].with_columns(n=pl.len().over("cusip_id", "trd_exctn_dt"))
+    plain = (pl.col("n") == 1) & (pl.col("trc_st") == "T") & (pl.col("cntra_mp_id") == "C")
+    usual = plain & (pl.col("entrd_vol_qt") >= 50_000.0) & (pl.col("wis_fl") == "N") & (pl.col("buy_cpcty_cd") == "P")
+    return reports.filter(usual, pl.col("trd_exctn_dt").is_between(first, last)).drop("n").sort("cusip_id")
+
+
+def test_a_restated_trade(restate, market):
+    trade = _lone_trades(market, TRADED, date(2022, 3, 15)).head(1)
+    same = [pl.col(name) == trade[name][0] for name in ("cusip_id", "trd_exctn_dt", "msg_seq_nb", "trc_st")]
+    restated = _restated(market, TRACE, pl.all_horizontal(same), "rptd_pr", pl.col("rptd_pr") * 1.01)
+    found = restate(restated, ["bond_portfolios"])
+    # It is not among the last sessions of the month, so that no month-end price changes; corrections are looked for in
+    # the reports of the thirteen months before.
+    assert found.changed == {"trace_daily": {TRADED}}
+    assert found.built == {
+        "trace_daily": _months(TRADED, shift(TRADED, 13)),
+        "bond_prices": {TRADED},
+        "bond_returns": {TRADED, shift(TRADED, 1)},
+    }
+
+
+def test_a_trade_cancelled_a_month_later(restate, market, baseline):
+    month = shift(TRADED, 1)
+    returns = baseline.lake.read("bond_returns", month).filter(pl.col("source") == "trace")["isin"]
+    held = baseline.lake.read("bond_issues", TRADED).filter(pl.col("isin").is_in(returns.implode()))
+    last_day = baseline.lake.read("trace_daily", TRADED).filter(
+        pl.col("date") == date(2022, 3, 31), pl.col("trades") == 1, pl.col("cusip").is_in(held["cusip"].implode())
+    )
+    trades = _lone_trades(market, date(2022, 3, 31), date(2022, 3, 31)).filter(
+        pl.col("cusip_id").str.head(8).is_in(last_day["cusip"].implode())
+    )
+    cancelled = trades.head(1).with_columns(
+        trc_st=pl.lit("X"), trd_rpt_dt=pl.lit(date(2022, 4, 5)), trd_rpt_tm=pl.lit("10:00:00")
+    )
+    found = restate({**market, TRACE: pl.concat([market[TRACE], cancelled])}, ["bond_characteristics"])
+    assert found.changed["trace_daily"] == {month}
+    # The price at the end of March stands as it was known then; the return of April starts from the corrected one, and
+    # with it change the windows that hold it. Nothing dated before the cancellation does.
+    assert "bond_prices" not in found.changed
+    assert found.changed["bond_returns"] == {month}
+    assert min(found.changed["bond_characteristics"]) == month
+    assert found.built == {
+        "trace_daily": _months(month, shift(month, 13)),
+        "bond_prices": {month},
+        "bond_returns": {month, shift(month, 1)},
+        "bond_characteristics": _months(month, shift(month, 66)),
+    }
+    day = baseline.lake.read("trace_daily", TRADED).filter(
+        pl.col("cusip") == cancelled["cusip_id"].str.head(8)[0], pl.col("date") == date(2022, 3, 31)
+    )
+    late = found.home.lake.read("trace_daily", month).filter(pl.col("date") == date(2022, 3, 31))
+    late = late.filter(pl.col("cusip") == day["cusip"][0])
+    assert late["price"].to_list() == day["price"].to_list()
+    assert late["price_corrected"].to_list() == late["trades_corrected"].to_list() == [None]
+
+
+def test_a_restated_rating(restate, market, baseline):
+    priced = baseline.lake.read("bond_snapshot", TRADED).join(
+        baseline.lake.read("bond_issues", TRADED).select("cusip", "issue_id"), on="cusip"
+    )
+    ratings = market["fisd.fisd_ratings"].filter(
+        pl.col("rating_type") == "SPR", pl.col("issue_id").is_in(priced["issue_id"].implode())
+    )
+    spells = ratings.sort("issue_id", "rating_date").with_columns(
+        following=pl.col("rating_date").shift(-1).over("issue_id")
+    )
+    chosen = spells.filter(
+        pl.col("rating_date") < TRADED, pl.col("following") > shift(TRADED, 1), pl.col("rating").is_in(["BBB", "BBB-"])
+    ).head(1)
+    row = pl.all_horizontal(pl.col(name) == chosen[name][0] for name in ("issue_id", "rating_type", "rating_date"))
+    restated = _restated(market, "fisd.fisd_ratings", row, "rating", pl.lit("B+"))
+    found = restate(restated, ["bond_snapshot", "bond_returns"])
+    issued, following = chosen["rating_date"][0], chosen["following"][0]
+    # What holds at the end of a month: up to the month before that of the next rating.
+    held = _months(issued.replace(day=1), shift(following.replace(day=1), -1))
+    assert found.changed["bond_issues"] == held
+    assert found.changed["bond_snapshot"] <= held
+    assert TRADED in found.changed["bond_snapshot"]
+    # Ratings are read from the beginning, so that every later month is looked at again.
+    assert found.built["bond_issues"] == _months(issued.replace(day=1), END)
+    assert "bond_returns" not in found.changed
 
 
 def _outdated(home: Home) -> set[str]:

@@ -10,7 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.bonds.issuer_link import issuer_link_figures
+from pipeline.bonds.portfolios import BOND_SORTS
+from pipeline.bonds.portfolios import SCHEMA as PORTFOLIO_SCHEMA
 from pipeline.bonds.registry import NAMES, RANKED
+from pipeline.bonds.trace_filters import RULES
 from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.equity.registry import SETS, ranked
 from pipeline.equity.returns import stock_returns
@@ -282,3 +286,175 @@ def firms() -> ReportData:
             **_firm_models(training, characteristics),
         },
     )
+
+
+TRADE_MONTHS = month_range(date(2011, 11, 1), date(2014, 4, 1))
+ISSUES = 24
+REGIME_MONTH = date(2012, 2, 1)
+
+
+def _terms(generator: np.random.Generator) -> pl.DataFrame:
+    """Bonds with what does not change."""
+    return pl.DataFrame(
+        {
+            "cusip": [f"{k:06d}AA" for k in range(ISSUES)],
+            "isin": [f"US{k:06d}AA{k % 10}{k % 7}" for k in range(ISSUES)],
+            "issuer_id": [100 + k // 2 for k in range(ISSUES)],
+            "face_value": generator.integers(1, 9, ISSUES) * 1e5,
+            "rating": [None if k == 5 else float(1 + k % 22) for k in range(ISSUES)],
+            "maturity": [date(2015 + k, 1 + k % 12, 15) for k in range(ISSUES)],
+        }
+    )
+
+
+def _bond_days(terms: pl.DataFrame, generator: np.random.Generator) -> dict[str, pl.DataFrame]:
+    """Days with trades, the truth about them, and a day on which a cancelled trade was kept."""
+    keys = terms.select("cusip").join(
+        pl.DataFrame({"date": [month.replace(day=day) for month in TRADE_MONTHS for day in (3, 17)]}), how="cross"
+    )
+    clean = keys.with_columns(
+        price=pl.Series(generator.normal(100, 5, keys.height)),
+        volume=pl.Series(generator.integers(1, 50, keys.height) * 1e4),
+        trades=pl.lit(2, pl.Int64),
+    )
+    values = ["price", "volume", "trades"]
+    wrong = (pl.col("cusip") == "000003AA") & (pl.col("date") == date(2013, 5, 3))
+    own = clean.with_columns(
+        pl.col("date").dt.month_start().alias("month"), trades=pl.when(wrong).then(3).otherwise("trades")
+    )
+    daily = own.with_columns(pl.col(name).alias(f"{name}_corrected") for name in values)
+    days = clean.with_columns(pl.col(name).alias(f"{name}_finally") for name in values)
+    month = pl.col("date").dt.month_start()
+    trades = keys.with_columns(
+        screened=pl.when(pl.col("date").dt.day() == 3).then(pl.lit("volume")),
+        report_month=month,
+        event_month=pl.lit(None, dtype=pl.Date),
+    )
+    planted = keys.filter(month == date(2013, 5, 1)).select(
+        pl.lit("cancelled").alias("kind"), "cusip", "date", pl.lit("removed").alias("outcome")
+    )
+    return {
+        "trace_daily": daily.sort("month", "cusip", "date"),
+        "truth.bond_days": days,
+        "truth.trace_trades": trades,
+        "truth.trace_planted": planted,
+    }
+
+
+def _bond_months(terms: pl.DataFrame, generator: np.random.Generator) -> dict[str, pl.DataFrame]:
+    """Snapshot, returns and true returns; every third bond has no price in every fourth month."""
+    keys = pl.DataFrame({"month": TRADE_MONTHS}).join(terms, how="cross").with_row_index("row")
+    size = keys.height
+    snapshot = keys.with_columns(
+        spread=pl.Series(np.abs(generator.normal(300, 200, size))),
+        ytm=pl.Series(generator.normal(5, 1, size)),
+        duration=pl.Series(generator.uniform(1, 12, size)),
+    ).filter(pl.col("row") % 12 > 0)
+    true = keys.select("month", "cusip", "isin", ret=pl.Series(generator.normal(0.004, 0.02, size)))
+    held = snapshot.select(pl.col("month").dt.offset_by("1mo"), "isin", value_start="face_value")
+    returns = true.join(held, on=["month", "isin"]).select(
+        "month",
+        "isin",
+        pl.col("ret") + 0.001,
+        ret_excess=pl.col("ret"),
+        source=pl.when(pl.col("month") < date(2012, 6, 1)).then(pl.lit("lehman")).otherwise(pl.lit("trace")),
+    )
+    portfolios = [
+        (month, name, sort.name, place + 1, *generator.normal(0.004, 0.02, 2), 5, 1e6)
+        for month in TRADE_MONTHS
+        for sort in BOND_SORTS
+        for place, name in enumerate(sort.portfolios)
+    ]
+    return {
+        "bond_snapshot": snapshot.drop("row").sort("month", "isin"),
+        "bond_returns": returns.sort("month", "isin"),
+        "bond_portfolios": pl.DataFrame(portfolios, schema=PORTFOLIO_SCHEMA, orient="row"),
+        "truth.bond_month_prices": true.drop("isin"),
+    }
+
+
+def _issuers(terms: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Links and candidates: every fourth issuer is private, every eighth ambiguous, one wrongly matched."""
+    place = pl.col("issuer_id") % 8
+    named = terms.select("cusip", "issuer_id", "face_value").with_columns(
+        issuer_name=pl.when(place == 1).then(pl.lit(MALICIOUS)).otherwise(pl.format("ISSUER {}", "issuer_id")),
+        reason=pl.when(place % 4 == 0)
+        .then(pl.lit("no candidate"))
+        .when(place == 1)
+        .then(pl.lit("ambiguous")),
+    )  # fmt: skip
+    matched = pl.col("reason").is_null()
+    linked = named.with_columns(
+        method=pl.lit("name"),
+        permco=pl.when(matched).then(pl.col("issuer_id") + 900 + (pl.col("cusip") == "000005AA").cast(pl.Int64)),
+        similarity=pl.when(matched).then(1.0),
+    )
+    months = pl.DataFrame({"month": TRADE_MONTHS})
+    truth = named.select(
+        "cusip",
+        permco=pl.col("issuer_id") + 900,
+        kind=pl.when(place % 4 == 0).then(pl.lit("private")).when(place == 1).then(pl.lit("ambiguous")).otherwise(
+            pl.lit("same")
+        ),
+        matchable=place % 4 != 0,
+        delisted=pl.lit(None, dtype=pl.Date),
+    )  # fmt: skip
+    rejected = named.filter(place == 1).select(
+        "issuer_id", "issuer_name", name=pl.lit("ISSUER & CO"), similarity=pl.lit(0.93), in_force=pl.lit(value=True),
+        accepted=pl.lit(value=False), rejection=pl.lit("ambiguous"), n_bonds=pl.lit(2),
+    )  # fmt: skip
+    return {
+        "bond_issuer_link": months.join(linked, how="cross"),
+        "bond_issuer_candidates": months.join(rejected, how="cross"),
+        "truth.bond_issuers": truth,
+    }
+
+
+def _trade_figures(frames: dict[str, pl.DataFrame], terms: pl.DataFrame) -> dict[str, dict[date, dict[str, object]]]:
+    figures: dict[str, dict[date, dict[str, object]]] = {}
+    issues = pl.DataFrame({"month": TRADE_MONTHS}).join(
+        terms.select("cusip", eligible=pl.lit(value=True), amount_outstanding="face_value"), how="cross"
+    )
+    amount = float(terms["face_value"].sum())
+    for month in TRADE_MONTHS:
+        early = month < REGIME_MONTH
+        rules = [
+            {"step": rule.name, "rows_in": 1000 - 10 * k - early, "rows_out": 990 - 10 * k - early}
+            for k, rule in enumerate(RULES)
+        ]
+        priced = frames["bond_snapshot"].filter(month=month).height
+        universe = [{"step": MALICIOUS, "rows_in": ISSUES + 3, "rows_out": ISSUES}]
+        narrowed = [{"step": "a price at the month end", "rows_in": ISSUES, "rows_out": priced}]
+        of_month: dict[str, dict[str, object]] = {
+            "trace_daily": {"waterfall": rules, "decimal_shifts": 2, "late_reports": 3, "days_changed": 1},
+            "bond_issues": {"waterfall": universe, "eligible_amount": amount},
+            "bond_prices": {"waterfall": narrowed, "sources": {"lehman": 0, "trace": priced, "recovery": 0}},
+            "bond_returns": {"waterfall": narrowed},
+            "bond_issuer_link": issuer_link_figures(frames["bond_issuer_link"], issues, month),
+        }
+        for name, told in of_month.items():
+            figures.setdefault(name, {})[month] = {"rows": 1, **told}
+    # Issues are outstanding before there are prices; the page does not speak of these months.
+    figures["bond_issues"] = {date(1990, 1, 1): figures["bond_issues"][TRADE_MONTHS[0]], **figures["bond_issues"]}
+    return figures
+
+
+@pytest.fixture(scope="session")
+def trades() -> ReportData:
+    """Return a report of bonds from trades with every frame."""
+    generator = np.random.default_rng(11)
+    terms = _terms(generator)
+    frames = {**_bond_days(terms, generator), **_bond_months(terms, generator), **_issuers(terms)}
+    return ReportData(
+        market="a market <of tests>",
+        sources={"trace.trace_enhanced": "monthly <one>.parquet"},
+        settings={"issuer_match": {"similarity": 0.9}},
+        figures=_trade_figures(frames, terms),
+        frames=frames,
+    )
+
+
+@pytest.fixture
+def trades_without(trades: ReportData) -> Callable[..., ReportData]:
+    """Return the full report of bonds from trades less the frames and figures that are named."""
+    return lambda *names, **changes: less(trades, *names, **changes)

@@ -17,10 +17,11 @@ from pipeline.report.data import ReportData
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_firms import FirmNumbers, row_blocks
 from pipeline.report.page import render
-from pipeline.report.pages import BOND_PAGE, FIRM_PAGE, PAGES
+from pipeline.report.pages import BOND_PAGE, FIRM_PAGE, PAGES, TRADE_PAGE
 
 SECTIONS = BOND_PAGE.sections
 FILES = [page.file for page in PAGES]
+_FIXTURES = {BOND_PAGE.file: "full", FIRM_PAGE.file: "firms", TRADE_PAGE.file: "trades"}
 #: Frames without which less is shown and nothing is missed.
 _OPTIONAL = {
     *(model.portfolios for page in PAGES for model in page.numbers.models.values()),
@@ -73,8 +74,14 @@ def which(request: pytest.FixtureRequest) -> Page:
 
 
 @pytest.fixture(scope="module")
-def text(which: Page, full: ReportData, firms: ReportData) -> str:
-    return render(which, full if which is BOND_PAGE else firms)
+def data_of(request: pytest.FixtureRequest) -> Callable[[Page], ReportData]:
+    """Return every frame of a page; frames of the others are not made."""
+    return lambda page: request.getfixturevalue(_FIXTURES[page.file])
+
+
+@pytest.fixture(scope="module")
+def text(which: Page, data_of: Callable[[Page], ReportData]) -> str:
+    return render(which, data_of(which))
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +98,8 @@ def test_every_section_has_contents_and_an_entry(which: Page, parsed: _Page) -> 
     assert _inner(parsed.links)[: len(anchors)] == [f"#{each}" for each in anchors]
     assert set(anchors) <= set(parsed.ids)
     assert parsed.tags.count("section") == len(anchors)
-    assert parsed.tags.count("svg") > {BOND_PAGE.file: 60, FIRM_PAGE.file: 30}[which.file]
-    assert parsed.tags.count("table") == {BOND_PAGE.file: 7, FIRM_PAGE.file: 7}[which.file]
+    assert parsed.tags.count("svg") > {BOND_PAGE.file: 60, FIRM_PAGE.file: 30, TRADE_PAGE.file: 20}[which.file]
+    assert parsed.tags.count("table") == {BOND_PAGE.file: 7, FIRM_PAGE.file: 7, TRADE_PAGE.file: 9}[which.file]
     assert "lacking" not in parsed.classes
 
 
@@ -243,9 +250,9 @@ def test_warming_up_is_said(without: Callable[..., ReportData], full: ReportData
 
 
 @pytest.mark.parametrize("page", PAGES, ids=FILES)
-def test_charts_obey_the_grammar(page: Page, full: ReportData, firms: ReportData) -> None:
+def test_charts_obey_the_grammar(page: Page, data_of: Callable[[Page], ReportData]) -> None:
     """Drawn with Altair's checks on, which the page turns off for speed."""
-    numbers = page.numbers(full if page is BOND_PAGE else firms)
+    numbers = page.numbers(data_of(page))
     drawn = 0
     for section in (*page.sections, page.truth):
         for block in section.blocks:
@@ -255,7 +262,7 @@ def test_charts_obey_the_grammar(page: Page, full: ReportData, firms: ReportData
                     assert isinstance(chart, alt.TopLevelMixin)
                     chart.to_dict(validate=True)
                     drawn += 1
-    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16}[page.file]
+    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16, TRADE_PAGE.file: 13}[page.file]
 
 
 def test_a_young_panel_says_so(firms: ReportData, firms_without: Callable[..., ReportData]) -> None:

@@ -28,6 +28,12 @@ def test_written_values_replace_defaults_in_nested_sections_too(tmp_path):
     assert changed == ["vix_innovation", "bond_characteristics"]
 
 
+def test_bonds_and_stocks_ask_for_their_own_shares(tmp_path):
+    assert (Settings().bond_models.min_present, Settings().stock_models.min_present) == (0.0, 0.8)
+    settings = load_settings(written(tmp_path, "[bond_models]\nmin_present = 1\n"))
+    assert (settings.bond_models.min_present, settings.stock_models.min_present) == (1.0, 0.8)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -39,6 +45,13 @@ def test_written_values_replace_defaults_in_nested_sections_too(tmp_path):
         ("vix_innovation = 3", r"settings.toml has vix_innovation = 3; .* write \[vix_innovation\]"),
         ("[fred_md]\nlags = 5", r"\[fred_md.lags\] has 5"),
         ("[fred_md.lags]\nRPPI = 0", r"\[fred_md.lags\] has RPPI, which is none of its names"),
+        (
+            '[bonds]\nbond_source = "trace"',
+            r"^settings.toml \[bonds\]: bond_source is one of auto, trades, index, not 'trace'.$",
+        ),
+        ("[bonds]\nbond_source = 1", r"\[bonds\] bond_source is 1; it must be a str like 'auto'"),
+        ("[bonds]\nsource = 'index'", r"\[bonds\] has source; there are bond_source"),
+        ("[bond_models]\nmin_present = 2", r"\[bond_models\]: min_present is 2.0; it is a share between 0 and 1"),
         ("[vix_innovation\n", "not valid TOML"),
     ],
 )

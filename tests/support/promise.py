@@ -41,6 +41,13 @@ min_months = 105
 starts = 2
 """
 
+FROM_INDEX = """
+[bonds]
+bond_source = "index"
+"""
+INDEX_ASSETS = ("bond_portfolio_characteristics", "bond_ipca_forecasts", "bond_ipca_intercept_forecasts")
+"""With what is upstream of them all assets that come out otherwise when the bonds are those of the index extract."""
+
 Tables = Mapping[str, pl.DataFrame]
 
 
