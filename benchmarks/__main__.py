@@ -12,7 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import daily, house, ipca, walk_forward
+from benchmarks import daily, house, ipca, trace, walk_forward
 from benchmarks.comparison import Comparison
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Comparison]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Comparison]]] = {
     "ipca": ipca.comparisons,
     "house": house.comparisons,
     "daily": daily.comparisons,
+    "trace": trace.comparisons,
 }
 
 

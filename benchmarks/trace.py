@@ -100,6 +100,7 @@ def scanned(files: str) -> int:
     """Return the number of rows, having read every value."""
     largest = ", ".join(f"max({column})" for column in COLUMNS)
     with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")
         return connection.execute(f"select count(*), {largest} from read_parquet(?)", [files]).fetchall()[0][0]
 
 

@@ -19,6 +19,13 @@ _TERMS = (*KEY, "time")
 _LEG = ("bond", "date", "price", "volume")
 DEALER = "D"
 
+_BITS = 20
+_ODD = 0x9E3779B97F4A7C15
+"""An odd number with well-spread bits, so that what it multiplies is shifted far apart."""
+
+_VALUE = pl.col("number").cast(pl.Int64, strict=False)
+"""Message numbers count by value; what is no number comes first, by its text."""
+
 
 def not_cancelled_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
     """Drop cancellations of the old regime and what they cancel: the number they name, reported on the same day."""
@@ -193,14 +200,6 @@ def _named(
     )
     found = pl.concat([rows.select(*key, "number")[pairs["at"]], other, pairs], how="horizontal")
     return found.filter(agree)["at"]
-
-
-_BITS = 20
-_ODD = 0x9E3779B97F4A7C15
-"""An odd number with well-spread bits, so that what it multiplies is shifted far apart."""
-
-_VALUE = pl.col("number").cast(pl.Int64, strict=False)
-"""Message numbers count by value; what is no number comes first, by its text."""
 
 
 def _likeness(*columns: str) -> pl.Expr:

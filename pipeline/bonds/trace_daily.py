@@ -238,10 +238,10 @@ class _Tables:
         return late.with_columns(executed=pl.col("date").dt.month_start()), dict(counts.iter_rows())
 
     def older(self, late: pl.DataFrame, first: date) -> pl.DataFrame:
-        """Return what late reports of the months from ``first`` on change about the months before it.
+        """Return what late reports, known by or after ``first``, change about the months before it.
 
-        Of those months only the bonds and months are read that late reports are about, the months before these, and
-        other reports that came late.
+        Of those months only the bonds and months are read that late reports are about, the months before these, other
+        reports that came late and those of the old regime, which pair reports of a day whatever they are about.
         """
         changed = [pl.DataFrame(schema=SCHEMA)]
         seen = [pl.Series("cusip", [], dtype=pl.String)]
@@ -254,7 +254,7 @@ class _Tables:
             seen.append(found.cusips)
         for _, about in late.filter(~pl.col("cusip").is_in(pl.concat(seen).implode())).group_by("executed"):
             changed.append(self.changes_of_unseen(about, pl.DataFrame(schema=_LAST)))
-        return pl.concat(changed).filter(pl.col("month") >= first)
+        return pl.concat(changed)
 
     def _about(self, late: pl.DataFrame, first: date) -> pl.LazyFrame:
         pairs = late.select("cusip", month="executed").unique()

@@ -16,6 +16,7 @@ from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.bonds.trace_trades import clean_trades
 from pipeline.panel.calendar import month_range, shift
 from tests.bonds.slow_trace import Slow
+from tests.bonds.test_trace_filters import BOND, NEW, OLD, M, N, report, staged
 
 FIRST, LAST = date(2011, 12, 1), date(2012, 4, 1)
 MONTHS = month_range(FIRST, LAST)
@@ -105,6 +106,9 @@ ISSUES = pl.DataFrame(
         "maturity": [date(2020, 1, 1), date(2012, 3, 29), date(2012, 1, 5), date(2030, 1, 1)],
     }
 )
+
+
+LONG_LIVED = pl.DataFrame({"month": [date(2005, 1, 1)], "cusip": [BOND], "maturity": [date(2030, 1, 1)]})
 
 
 def _rows(frame: pl.DataFrame) -> list[tuple]:
@@ -241,3 +245,99 @@ def test_no_reports_give_no_rows_and_a_waterfall_of_nothing():
     assert built.daily.columns[:3] == ["month", "cusip", "date"]
     assert built.figures["waterfall"][0] == {"step": RULES[0].name, "rows_in": 0, "rows_out": 0}
     assert trace_daily(made_up(15), ISSUES, []).is_empty()
+
+
+# By hand
+
+
+def test_daily_prices_are_weighted_by_volume():
+    rows = [report(N, 1, price=100.0, volume=1e5), report(N, 2, price=101.0, volume=3e5), report(M, 3, price=99.0)]
+    found = trace_daily(staged(rows), LONG_LIVED, [NEW])
+    assert found.rows() == [
+        (NEW, BOND, N, 100.75, 4e5, 2, 100.75, 4e5, 2),
+        (NEW, BOND, M, 99.0, 1e5, 1, 99.0, 1e5, 1),
+    ]
+
+
+def test_late_reports_change_earlier_days_in_the_month_in_which_they_arrive():
+    may, late = date(2013, 5, 1), date(2013, 6, 4)
+    day, other = date(2013, 5, 20), date(2013, 5, 21)
+    rows = [
+        report(day, 1, price=100.0),
+        report(day, 2, price=102.0),
+        report(day, 2, price=102.0, status="X", reported=late),
+        report(other, 3, price=101.0),
+        report(other, 3, price=101.0, status="C", reported=late),
+        report(date(2013, 5, 22), 4, price=103.0, reported=late),
+        report(date(2013, 5, 23), 5, price=104.0),
+        report(date(2013, 5, 22), 4, price=103.0, status="X", reported=date(2013, 8, 5)),
+    ]
+    frame = staged(rows)
+    assert trace_daily(frame, LONG_LIVED, [may]).select("date", "price", "price_corrected").rows() == [
+        (day, 101.0, 101.0),
+        (other, 101.0, 101.0),
+        (date(2013, 5, 23), 104.0, 104.0),
+    ]
+    june = trace_daily(frame, LONG_LIVED, [NEW])
+    assert june.drop("month", "cusip").rows() == [
+        (day, 101.0, 2e5, 2, 100.0, 1e5, 1),
+        (other, 101.0, 1e5, 1, None, None, None),
+        (date(2013, 5, 22), None, None, None, 103.0, 1e5, 1),
+    ]
+    assert trace_daily(frame, LONG_LIVED, [date(2013, 7, 1)]).is_empty()
+    august = trace_daily(frame, LONG_LIVED, [date(2013, 8, 1)])
+    assert august.drop("month", "cusip").rows() == [(date(2013, 5, 22), None, None, None, None, None, None)]
+    settings = TraceSettings(correction_months=2)
+    assert trace_daily(frame, LONG_LIVED, [date(2013, 8, 1)], settings).is_empty()
+
+
+def test_a_late_trade_may_reveal_a_bounce_back_of_another_day():
+    first, second, third = date(2013, 5, 20), date(2013, 5, 21), date(2013, 5, 22)
+    rows = [
+        report(first, 1, price=100.0),
+        report(second, 2, price=60.0),
+        report(third, 3, price=100.0, reported=date(2013, 6, 3)),
+    ]
+    found = trace_daily(staged(rows), LONG_LIVED, [NEW])
+    assert found.select("date", "price", "price_corrected").rows() == [(second, 60.0, None), (third, None, 100.0)]
+
+
+@pytest.mark.parametrize("others", [[], [report(date(2013, 5, 20), 9, cusip="00000000")]])
+def test_a_bond_may_be_seen_first_in_a_late_report(others):
+    may, day = date(2013, 5, 1), date(2013, 5, 22)
+    frame = staged([*others, report(day, 1, reported=N), report(day, 1, reported=date(2013, 8, 1), status="X")])
+    months = [may, NEW, date(2013, 7, 1), date(2013, 8, 1)]
+    for found in (
+        trace_daily(frame, LONG_LIVED, months),
+        pl.concat(trace_daily(frame, LONG_LIVED, [m]) for m in months),
+    ):
+        assert found.filter(pl.col("cusip") == BOND).drop("cusip").rows() == [
+            (NEW, day, None, None, None, 100.0, 1e5, 1),
+            (date(2013, 8, 1), day, None, None, None, None, None, None),
+        ]
+
+
+def test_a_trade_that_a_correction_moved_to_another_month_stays_away_from_later_revisions():
+    day, moved, months = date(2011, 6, 30), date(2011, 7, 1), [OLD, date(2011, 7, 1), date(2011, 8, 1)]
+    rows = [
+        report(day, 3, price=100.0),
+        report(day, 1, price=90.0, reported=moved),
+        report(moved, 2, price=90.0, status="W", original="1"),
+        report(day, 4, price=102.0, reported=date(2011, 8, 2), as_of="A"),
+    ]
+    expected = [(OLD, 100.0, 100.0), (date(2011, 7, 1), 90.0, 90.0), (date(2011, 8, 1), 100.0, 101.0)]
+    frame = staged(rows)
+    for found in (
+        trace_daily(frame, LONG_LIVED, months),
+        pl.concat(trace_daily(frame, LONG_LIVED, [m]) for m in months),
+    ):
+        assert found.select("month", "price", "price_corrected").rows() == expected
+
+
+def test_without_late_reports_nothing_older_than_the_month_before_is_read():
+    days = [date(2013, 1, 15) + timedelta(30 * k) for k in range(6)]
+    frame = staged([report(day, 1) for day in days])
+    poisoned = frame.lazy().with_columns(
+        rptd_pr=pl.when(pl.col("month") < date(2013, 5, 1)).then(None).otherwise("rptd_pr")
+    )
+    assert trace_daily(poisoned, LONG_LIVED, [NEW]).equals(trace_daily(frame, LONG_LIVED, [NEW]))

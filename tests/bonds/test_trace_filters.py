@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, time, timedelta
+from datetime import date, time
 from itertools import pairwise
 
 import polars as pl
 import pytest
 
 from pipeline.bonds import trace_corrections
-from pipeline.bonds.trace_daily import trace_daily, trace_months
+from pipeline.bonds.trace_daily import trace_months
 from pipeline.bonds.trace_filters import RULES
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.bonds.trace_trades import clean_trades
@@ -145,6 +145,11 @@ def test_a_reversal_takes_nothing_that_was_reported_after_it():
     # The one before it goes; the one after stays, although a reversal was left over in between.
     two = [*rows, report(D, 2), report(D, 10, reported=E, as_of="R")]
     assert kept(two, OLD) == ["1"]
+
+
+def test_a_reversal_reported_in_the_same_second_finds_its_original():
+    back = report(D, 9, as_of="R") | {"trd_rpt_tm": time(11, 20), "msg_seq_nb": "1"}
+    assert kept([back, report(D, 20)], OLD) == []
 
 
 def test_delayed_reports_of_the_old_regime_go_and_as_of_trades_stay():
@@ -395,61 +400,6 @@ def test_time_decides_the_order_and_numbers_decide_ties():
     assert clean_trades(staged(rows), ISSUES, NEW).trades["msg_seq_nb"].to_list() == ["3", "1", "2", "10"]
 
 
-# Daily prices
-
-
-def test_daily_prices_are_weighted_by_volume():
-    rows = [report(N, 1, price=100.0, volume=1e5), report(N, 2, price=101.0, volume=3e5), report(M, 3, price=99.0)]
-    found = trace_daily(staged(rows), ISSUES, [NEW])
-    assert found.rows() == [
-        (NEW, BOND, N, 100.75, 4e5, 2, 100.75, 4e5, 2),
-        (NEW, BOND, M, 99.0, 1e5, 1, 99.0, 1e5, 1),
-    ]
-
-
-def test_late_reports_change_earlier_days_in_the_month_in_which_they_arrive():
-    may, late = date(2013, 5, 1), date(2013, 6, 4)
-    day, other = date(2013, 5, 20), date(2013, 5, 21)
-    rows = [
-        report(day, 1, price=100.0),
-        report(day, 2, price=102.0),
-        report(day, 2, price=102.0, status="X", reported=late),
-        report(other, 3, price=101.0),
-        report(other, 3, price=101.0, status="C", reported=late),
-        report(date(2013, 5, 22), 4, price=103.0, reported=late),
-        report(date(2013, 5, 23), 5, price=104.0),
-        report(date(2013, 5, 22), 4, price=103.0, status="X", reported=date(2013, 8, 5)),
-    ]
-    frame = staged(rows)
-    assert trace_daily(frame, ISSUES, [may]).select("date", "price", "price_corrected").rows() == [
-        (day, 101.0, 101.0),
-        (other, 101.0, 101.0),
-        (date(2013, 5, 23), 104.0, 104.0),
-    ]
-    june = trace_daily(frame, ISSUES, [NEW])
-    assert june.drop("month", "cusip").rows() == [
-        (day, 101.0, 2e5, 2, 100.0, 1e5, 1),
-        (other, 101.0, 1e5, 1, None, None, None),
-        (date(2013, 5, 22), None, None, None, 103.0, 1e5, 1),
-    ]
-    assert trace_daily(frame, ISSUES, [date(2013, 7, 1)]).is_empty()
-    august = trace_daily(frame, ISSUES, [date(2013, 8, 1)])
-    assert august.drop("month", "cusip").rows() == [(date(2013, 5, 22), None, None, None, None, None, None)]
-    settings = TraceSettings(correction_months=2)
-    assert trace_daily(frame, ISSUES, [date(2013, 8, 1)], settings).is_empty()
-
-
-def test_a_late_trade_may_reveal_a_bounce_back_of_another_day():
-    first, second, third = date(2013, 5, 20), date(2013, 5, 21), date(2013, 5, 22)
-    rows = [
-        *_prices([100.0], day=first),
-        *_prices([60.0], day=second, start=2),
-        report(third, 3, price=100.0, reported=date(2013, 6, 3)),
-    ]
-    found = trace_daily(staged(rows), ISSUES, [NEW])
-    assert found.select("date", "price", "price_corrected").rows() == [(second, 60.0, None), (third, None, 100.0)]
-
-
 def test_figures_say_how_reports_narrow_down():
     rows = [report(N, 1), report(N, 2, status="X"), *_pair(11), report(N, 30, reported=date(2013, 7, 2))]
     june, july = trace_months(staged(rows), ISSUES, [NEW, date(2013, 7, 1)])
@@ -459,15 +409,6 @@ def test_figures_say_how_reports_narrow_down():
     assert all(one["rows_out"] == other["rows_in"] for one, other in pairwise(waterfall))
     assert (june.figures["late_reports"], july.figures["late_reports"]) == (0, 1)
     assert (june.figures["days_changed"], july.figures["days_changed"]) == (0, 1)
-
-
-def test_without_late_reports_nothing_older_than_the_month_before_is_read():
-    days = [date(2013, 1, 15) + timedelta(30 * k) for k in range(6)]
-    frame = staged([report(day, 1) for day in days])
-    poisoned = frame.lazy().with_columns(
-        rptd_pr=pl.when(pl.col("month") < date(2013, 5, 1)).then(None).otherwise("rptd_pr")
-    )
-    assert trace_daily(poisoned, ISSUES, [NEW]).equals(trace_daily(frame, ISSUES, [NEW]))
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_days_as_known_at_the_end_of_their_month_are_the_true_ones(daily, truth)
 
 def test_the_newest_rows_are_the_days_as_finally_corrected(daily, truth):
     newest = daily.sort("month").unique(["cusip", "date"], keep="last").filter(pl.col("price_corrected").is_not_null())
+    assert newest.height > 10_000
     values = {name: f"{name}_corrected" for name in ("price", "volume", "trades")}
     _same_days(newest.select("cusip", "date", **values), truth["bond_days"], "_finally")
 

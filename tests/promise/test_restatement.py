@@ -408,14 +408,20 @@ def test_a_trade_cancelled_a_month_later(restate, market, baseline):
     month = shift(TRADED, 1)
     returns = baseline.lake.read("bond_returns", month).filter(pl.col("source") == "trace")["isin"]
     held = baseline.lake.read("bond_issues", TRADED).filter(pl.col("isin").is_in(returns.implode()))
-    last_day = baseline.lake.read("trace_daily", TRADED).filter(
-        pl.col("date") == date(2022, 3, 31), pl.col("trades") == 1, pl.col("cusip").is_in(held["cusip"].implode())
+    last_days = baseline.lake.read("trace_daily", TRADED).filter(pl.col("date") == pl.col("date").max().over("cusip"))
+    # Trades that alone make their bond's price at the end of the month, from which its next return starts.
+    trades = (
+        _lone_trades(market, date(2022, 3, 25), date(2022, 3, 31))
+        .with_columns(cusip=pl.col("cusip_id").str.head(8), date=pl.col("trd_exctn_dt"))
+        .join(last_days.filter(pl.col("trades") == 1), on=["cusip", "date"], how="semi")
+        .join(held, on="cusip", how="semi")
     )
-    trades = _lone_trades(market, date(2022, 3, 31), date(2022, 3, 31)).filter(
-        pl.col("cusip_id").str.head(8).is_in(last_day["cusip"].implode())
-    )
-    cancelled = trades.head(1).with_columns(
-        trc_st=pl.lit("X"), trd_rpt_dt=pl.lit(date(2022, 4, 5)), trd_rpt_tm=pl.lit("10:00:00")
+    assert trades.height
+    last = trades["date"][0]
+    cancelled = (
+        trades.head(1)
+        .drop("cusip", "date")
+        .with_columns(trc_st=pl.lit("X"), trd_rpt_dt=pl.lit(date(2022, 4, 5)), trd_rpt_tm=pl.lit("10:00:00"))
     )
     found = restate({**market, TRACE: pl.concat([market[TRACE], cancelled])}, ["bond_characteristics"])
     assert found.changed["trace_daily"] == {month}
@@ -431,10 +437,9 @@ def test_a_trade_cancelled_a_month_later(restate, market, baseline):
         "bond_characteristics": _months(month, shift(month, 66)),
     }
     day = baseline.lake.read("trace_daily", TRADED).filter(
-        pl.col("cusip") == cancelled["cusip_id"].str.head(8)[0], pl.col("date") == date(2022, 3, 31)
+        pl.col("cusip") == trades["cusip"][0], pl.col("date") == last
     )
-    late = found.home.lake.read("trace_daily", month).filter(pl.col("date") == date(2022, 3, 31))
-    late = late.filter(pl.col("cusip") == day["cusip"][0])
+    late = found.home.lake.read("trace_daily", month).join(day, on=["cusip", "date"], how="semi")
     assert late["price"].to_list() == day["price"].to_list()
     assert late["price_corrected"].to_list() == late["trades_corrected"].to_list() == [None]
 
