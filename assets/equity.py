@@ -51,9 +51,13 @@ def _layouts(siz: str, ciz: str, lookback: int = 0) -> dict[str, Read]:
     }
 
 
-def _events(table: str, **options: Any) -> Rows:
-    """Read the starts and ends of intervals, all of them up to the month."""
-    return Rows(source=f"crsp.{table}", lookback=None, sparse=True, **options)
+def _names() -> Rows:
+    """Read the starts and ends of names, all of them up to the month.
+
+    Every month has some: the name of an active security ends with the data, so that a file which ends before the month
+    is an old one.
+    """
+    return Rows(source="crsp.msenames", lookback=None, optional=True)
 
 
 def _crsp_monthly(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -179,8 +183,9 @@ ASSETS = (
         schema=schemas.crsp_monthly,
         reads=lambda settings: {
             **_layouts("msf", "msf_v2", lookback=1),
-            "msenames": _events("msenames", optional=True),
-            "msedelist": Rows(source="crsp.msedelist", optional=True, sparse=True),
+            "msenames": _names(),
+            # An active security stands in it with the last day of the data.
+            "msedelist": Rows(source="crsp.msedelist", optional=True),
             "stkdelists": Rows(source="crsp.stkdelists", optional=True, sparse=True),
         },
         any_of=(("msf", "msenames", "msedelist"), ("msf_v2",)),
@@ -192,7 +197,7 @@ ASSETS = (
         group=GROUP,
         description="Every trading day of every security in the month, from either layout.",
         schema=schemas.crsp_daily,
-        reads=lambda settings: {**_layouts("dsf", "dsf_v2"), "msenames": _events("msenames", optional=True)},
+        reads=lambda settings: {**_layouts("dsf", "dsf_v2"), "msenames": _names()},
         any_of=(("dsf", "msenames"), ("dsf_v2",)),
         compute=_crsp_daily,
         chunk_months=_DAILY_CHUNK,
@@ -227,7 +232,7 @@ ASSETS = (
         group=GROUP,
         description="The company of Compustat to which each stock belongs at the end of the month.",
         schema=schemas.firm_links,
-        reads=lambda settings: {"lnkhist": _events("ccmxpf_lnkhist", spine=True)},
+        reads=lambda settings: {"lnkhist": Rows(source="crsp.ccmxpf_lnkhist", lookback=None, sparse=True, spine=True)},
         compute=_firm_links,
         figures=_figures_of("lnkhist", links_figures),
     ),

@@ -18,7 +18,7 @@ from pipeline.equity import firm_names as names
 from pipeline.equity.common import macro_columns
 from pipeline.equity.registry import DAILY_NAMES, SETS
 from pipeline.equity.registry import NAMES as FIRM_NAMES
-from pipeline.extracts.compustat import ANNUAL_ITEMS, QUARTERLY_ITEMS
+from pipeline.extracts.compustat import ANNUAL_CODES, ANNUAL_ITEMS, QUARTERLY_ITEMS
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
 from pipeline.macro.treasury import FORWARD_YEARS, PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
@@ -250,7 +250,7 @@ compustat_annual = _fixed(
         "month": dy.Date(),
         "gvkey": dy.String(primary_key=True),
         "datadate": dy.Date(primary_key=True),
-        **{name: dy.Int64(nullable=True) for name in ("fyear", "fyr", "sich")},
+        **{name: dy.Int64(nullable=True) for name in ANNUAL_CODES},
         **_values(*ANNUAL_ITEMS, "book_equity"),
     },
 )

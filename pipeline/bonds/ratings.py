@@ -1,7 +1,7 @@
 """Letters of the rating agencies as ordinals, and the rating of every issue at the end of a month.
 
 Belongs here: the agencies' scales, what counts as no rating, which agency goes first. Does not: the index extract's
-composite rating, which comes with its own letters.
+composite rating, which comes with letters of its own too (``snapshot``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MOODYS = ("AAA", *(f"{grade}{step}" for grade in ("AA", "A", "BAA", "BA", "B", 
 _MOODYS_WHOLE = ("AA", "A", "BAA", "BA", "B", "CAA")
 
 
-def _ordinals(letters: tuple[str, ...]) -> dict[str, int]:
-    return {letter: ordinal for ordinal, letter in enumerate(letters, start=1)}
+def _ordinals(scale: tuple[str, ...]) -> dict[str, int]:
+    return {letter: ordinal for ordinal, letter in enumerate(scale, start=1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +75,9 @@ _PROVISIONAL = r"^\(P\)"
 COLUMNS = ("sp_rating", "moody_rating", "rating")
 
 
-def _letters() -> pl.Expr:
-    return pl.col("rating").str.to_uppercase().str.replace_all(r"\s", "").str.replace(_PROVISIONAL, "")
+def letters(rating: str) -> pl.Expr:
+    """Letters of a rating in upper case, without spaces and the mark of a provisional one."""
+    return pl.col(rating).str.to_uppercase().str.replace_all(r"\s", "").str.replace(_PROVISIONAL, "")
 
 
 def rating_spells(ratings: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -99,7 +100,7 @@ def rating_spells(ratings: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """
     found = {}
     for kind, scale in SCALES.items():
-        ordinal = _letters().replace_strict(scale.ordinals, default=None, return_dtype=pl.Float64)
+        ordinal = letters("rating").replace_strict(scale.ordinals, default=None, return_dtype=pl.Float64)
         rows = ratings.filter(pl.col("rating_type") == kind)
         dated = rows.select("month", "issue_id", "rating_date", ordinal.alias(scale.column))
         found[scale.column] = spells(dated, ("issue_id",), ("rating_date",))
@@ -146,7 +147,9 @@ def ratings_figures(ratings: pl.DataFrame, month: date) -> dict[str, Any]:
     counts: dict[str, dict[str, int]] = {}
     unknown: set[str] = set()
     for kind, scale in SCALES.items():
-        rows = ratings.filter(pl.col("month") == month, pl.col("rating_type") == kind).select("rating", text=_letters())
+        rows = ratings.filter(pl.col("month") == month, pl.col("rating_type") == kind).select(
+            "rating", text=letters("rating")
+        )
         rated = rows["text"].is_in(list(scale.ordinals)).fill_null(False)
         silent = rows["text"].is_null() | rows["text"].is_in(["", *WITHDRAWN]).fill_null(True)
         strange = rows.filter(~rated & ~silent)

@@ -7,30 +7,34 @@ accounts (``issuer_accounts``), anything that looks back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 import polars as pl
 
 from pipeline.bonds.issuer_accounts import VALUES
+from pipeline.bonds.ratings import SCALES, letters
 from pipeline.panel.cross_section import finite
 
 INDEX, TRADES = "index", "trades"
 
-INDEX_RATINGS: dict[str, int] = {
-    rating: ordinal
-    for ordinal, rating in enumerate(
-        (
-            "AAA",
-            *(f"{grade}{step}" for grade in ("AA", "A", "BBB", "BB", "B", "CCC") for step in (1, 2, 3)),
-            "CC",
-            "C",
-            "D",
-        ),
-        start=1,
-    )
-}
-"""Composite ratings of the index vendor as ordinals, 1 (AAA) to 22 (D); anything else is missing."""
+_COMPOSITE = (
+    "AAA",
+    *(f"{grade}{step}" for grade in ("AA", "A", "BBB", "BB", "B", "CCC") for step in (1, 2, 3)),
+    "CC",
+    "C",
+    "D",
+)
+# Letters that two of the scales share mean the same on both.
+INDEX_RATINGS: Mapping[str, int] = MappingProxyType(
+    {
+        **{spelled: ordinal for scale in SCALES.values() for spelled, ordinal in scale.ordinals.items()},
+        **{spelled: ordinal for ordinal, spelled in enumerate(_COMPOSITE, start=1)},
+    }
+)
+"""Composite ratings in upper case as ordinals, 1 (AAA) to 22 (D): the index vendor's own letters (AA1), S&P's (AA+) and
+Moody's (Aa1); anything else is missing."""
 
 SCHEMA = {
     "month": pl.Date(),
@@ -131,7 +135,7 @@ def snapshot_from_index(index_snapshot: pl.DataFrame, months: Sequence[date]) ->
             **_IMPLIED_BY_INDEX,
             cusip=pl.col("cusip").str.head(8),
             source=pl.lit(INDEX),
-            rating=pl.col("rating").replace_strict(INDEX_RATINGS, default=None, return_dtype=pl.Float64),
+            rating=letters("rating").replace_strict(INDEX_RATINGS, default=None, return_dtype=pl.Float64),
         )
     )
 

@@ -29,7 +29,7 @@ CURRENCY = "USD"
 
 # Columns that say which row this is, and header values, which are today's and not those of the row's date.
 _NOT_ITEMS = {*FORMAT, "month", "gvkey", "datadate", "conm", "cusip", "curcd", "curcdq"}
-_ANNUAL_KEYS = {"fyear": pl.Int64(), "fyr": pl.Int64(), "sich": pl.Int64()}
+_ANNUAL_KEYS = {"fyear": pl.Int64(), "fyr": pl.Int64(), "sich": pl.Int64(), "naicsh": pl.Int64()}
 _QUARTERLY_KEYS = {"fyearq": pl.Int64(), "fqtr": pl.Int64(), "fyr": pl.Int64(), "rdq": pl.Date()}
 
 COMMON_EQUITY = pl.coalesce("seq", pl.col("ceq") + pl.col("pstk"), pl.col("at") - pl.col("lt"))
@@ -86,10 +86,10 @@ def compustat_annual(funda: pl.DataFrame, months: Sequence[date]) -> pl.DataFram
     Returns
     -------
     pl.DataFrame
-        month (of availability), gvkey, datadate, fyear, fyr, sich, every item in the vendor's units (f64, millions of
-        dollars or shares; null where missing) and book_equity (millions, :data:`BOOK_EQUITY`); sorted by month, gvkey,
-        datadate. One row a firm and datadate, in dollars; two fiscal years that end in one ``fyear``, as after a change
-        of year end, both stay.
+        month (of availability), gvkey, datadate, fyear, fyr, sich, naicsh, every item in the vendor's units (f64,
+        millions of dollars or shares; null where missing) and book_equity (millions, :data:`BOOK_EQUITY`); sorted by
+        month, gvkey, datadate. One row a firm and datadate, in dollars; two fiscal years that end in one ``fyear``, as
+        after a change of year end, both stay.
 
     Raises
     ------

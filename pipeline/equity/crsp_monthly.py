@@ -31,6 +31,9 @@ LOOKBACK = 1
 """Months of ``crsp.msf`` and ``crsp.msf_v2`` before the built one: a delisting month without a row takes identifiers
 from the month before. ``crsp.msenames`` is read from its beginning."""
 
+LEAST_NAMED = 0.5
+"""Share of a month's rows of ``crsp.msf`` that must have a name in force: nearly all do, unless the names are old."""
+
 SHARES_PER_LOT = 100.0
 MILLIONS_PER_THOUSAND = 0.001
 
@@ -62,6 +65,7 @@ SCHEMA = {
     "layout": pl.String(),
 }
 
+_SHOWN_MONTHS = 5
 _IDENTIFIERS = ("siccd", "exchange", "common", "trading", "ncusip", "ticker", "comnam")
 
 
@@ -102,7 +106,8 @@ def crsp_monthly(
     Raises
     ------
     ValueError
-        When both layouts are on disk or none is, or a table is missing that the SIZ layout can't do without.
+        When both layouts are on disk or none is, or a table is missing that the SIZ layout can't do without; in the SIZ
+        layout also when fewer than :data:`LEAST_NAMED` of a month's rows have a name in force.
     """
     layout, table = table_on_disk(msf, msf_v2, siz_table="crsp.msf", ciz_table="crsp.msf_v2")
     if layout == SIZ:
@@ -157,7 +162,25 @@ def _siz_rows(
     named = named.with_columns(exchange=SIZ_EXCHANGE, common=SIZ_COMMON).with_columns(
         pl.when(known).then(pl.col(name)).alias(name) for name in _IDENTIFIERS if name != "trading"
     )
-    return named.with_columns(trading=pl.col("nameendt").is_null() | (pl.col("nameendt") >= pl.col("date")))
+    named = named.with_columns(trading=pl.col("nameendt").is_null() | (pl.col("nameendt") >= pl.col("date")))
+    _refuse_old_names(named)
+    return named
+
+
+def _refuse_old_names(rows: pl.DataFrame) -> None:
+    """Refuse a month whose universe would be empty, and nobody told, because the names end before it.
+
+    Securities delisted in the month are not counted: theirs end in it.
+    """
+    in_force = pl.col("namedt").is_not_null() & pl.col("trading")
+    counted = rows.filter(~pl.col("delisted")).group_by("month").agg(rows=pl.len(), named=in_force.sum())
+    wrong = counted.filter(pl.col("named") < LEAST_NAMED * pl.col("rows")).sort("month").head(_SHOWN_MONTHS).to_dicts()
+    if wrong:
+        said = "; ".join(f"{each['month']:%Y-%m}: {each['named']} of {each['rows']}" for each in wrong)
+        raise ValueError(
+            f"crsp.msenames: fewer than half of the rows of crsp.msf have a name in force ({said} rows). Export "
+            "crsp.msenames again, to the same day as crsp.msf."
+        )
 
 
 def _ciz_rows(msf_v2: pl.DataFrame, delistings: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:

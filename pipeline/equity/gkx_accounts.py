@@ -84,7 +84,9 @@ def tax_rate() -> pl.Expr:
     return pl.when(item("fyear").is_not_null()).then(rate)
 
 
-_TAX = pl.coalesce(item("txfo") + item("txfed"), item("txt"))
+_CURRENT_TAX, _TAX_LESS_DEFERRED = item("txfo") + item("txfed"), item("txt") - item("txdi")
+_TAX = pl.coalesce(_CURRENT_TAX, _TAX_LESS_DEFERRED)
+_TAX_WITHOUT_INCOME = ((_CURRENT_TAX > 0.0) | (_TAX_LESS_DEFERRED > 0.0)) & (item("ib") <= 0.0)
 
-TAX_TO_BOOK = pl.when((_TAX > 0.0) & (item("ib") <= 0.0)).then(1.0).otherwise(ratio(_TAX, tax_rate() * item("ib")))
+TAX_TO_BOOK = pl.when(_TAX_WITHOUT_INCOME).then(1.0).otherwise(ratio(_TAX, tax_rate() * item("ib")))
 """Taxable income, from the tax paid at the highest rate, over income; 1 where tax is paid without income."""

@@ -83,6 +83,10 @@ _SIGNALS = (
     _below_median("gkx_sgrvol"),
 )
 
+_ALCOHOL, _TOBACCO = pl.col("sic").is_between(2080, 2085), pl.col("sic").is_between(2100, 2199)
+# Carried columns are decimal numbers.
+_GAMING = pl.col("gkx_naicsh").is_in([7132.0, 71312.0, 713210.0, 71329.0, 713290.0, 72112.0, 721120.0])
+
 INDUSTRY = (
     _adjusted(BM, "bm_ia", "Asness, Porter and Stevens 2000"),
     _adjusted(CFP, "cfp_ia", "Asness, Porter and Stevens 2000"),
@@ -114,8 +118,9 @@ INDUSTRY = (
     ),
     _carried(
         "tb",
-        "tax / highest federal rate of the fiscal year / ib, where tax is txfo + txfed, or txt where either is missing "
-        "(deferred tax, txdi, is left out); 1 where that tax is positive and ib is not; the rate is 0.48 to 1978, "
+        "tax / highest federal rate of the fiscal year / ib, where tax is txfo + txfed, or txt - txdi where either is "
+        "missing; 1 where txfo + txfed or txt - txdi is positive and ib is not (the program counts a missing number as "
+        "less than any other, which makes that 1 for want of data: here it is no number); the rate is 0.48 to 1978, "
         "0.46 to 1986, 0.40 in 1987, 0.34 to 1992, 0.35 to 2017, 0.21 since (the program, written before, has no later "
         "change)",
         "gkx_tax_to_book",
@@ -149,10 +154,10 @@ INDUSTRY = (
     on_stocks(
         "sin",
         "1 if the SIC code (sich of the record in use, else siccd) is 2080 to 2085 (alcohol) or 2100 to 2199 "
-        "(tobacco), else 0; null without a code; gaming, which the program finds by NAICS code, is left out",
-        pl.when(pl.col("sic").is_not_null()).then(
-            flag(pl.col("sic").is_between(2080, 2085) | pl.col("sic").is_between(2100, 2199))
-        ),
+        "(tobacco), or the NAICS code (naicsh of the record in use) one of gaming: 7132, 71312, 713210, 71329, 713290, "
+        "72112, 721120; else 0; null without a SIC code unless the other one says gaming",
+        pl.when(_GAMING).then(1.0).when(pl.col("sic").is_not_null()).then(flag(_ALCOHOL | _TOBACCO)),
+        carries={"gkx_naicsh": item("naicsh")},
         unit="1 or 0",
         reference="Hong and Kacperczyk 2009",
         history="none",

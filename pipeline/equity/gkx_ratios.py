@@ -76,9 +76,9 @@ RATIOS = (
     ),
     annual(
         "convind",
-        "1 if convertible debt is there and not zero, else 0; it is dcvt, or where that is missing dcpstk less pstk (a "
-        "missing pstk is none) if positive; shares reserved for conversion (cshrc) are left out",
-        flag(CONVERTIBLE_DEBT != 0.0),
+        "1 if convertible debt is there and not zero, or shares reserved for conversion (cshrc) are, else 0; "
+        "convertible debt is dcvt, or where that is missing dcpstk less pstk (a missing pstk is none) if positive",
+        flag((CONVERTIBLE_DEBT != 0.0) | (item("cshrc") != 0.0)),
         unit="1 or 0",
         reference="Valta 2016",
     ),
@@ -98,8 +98,8 @@ RATIOS = (
     annual("rd_sale", "xrd / sale", ratio(item("xrd"), item("sale")), reference="Guo, Lev and Shi 2006"),
     annual(
         "realestate",
-        "fatb / ppegt, over ppent where ppegt is missing; leased property (fatl) is left out",
-        ratio(item("fatb"), pl.coalesce(item("ppegt"), item("ppent"))),
+        "(fatb + fatl) / ppegt, over ppent where ppegt is missing: buildings and leases at cost",
+        ratio(item("fatb") + item("fatl"), pl.coalesce(item("ppegt"), item("ppent"))),
         reference="Tuzel 2010",
     ),
     annual(

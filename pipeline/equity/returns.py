@@ -94,16 +94,21 @@ def returns_figures(
     dict
         ``waterfall``: step, rows_in and rows_out; ``delisted``: stocks of the universe delisted in the month;
         ``delisting_return_reported``, ``delisting_return_filled`` and ``delisting_return_missing``: with a delisting
-        return in the file, with the profile's in its place, and with neither.
+        return in the file, with the profile's in its place, and with neither. ``delisted_without_month_before``:
+        securities of any kind delisted in the month that have no row in the month before. They have no return, since
+        their market equity, and whether they were in the universe, is not known.
     """
     rows = _earned(crsp_monthly, [month], settings or StockReturnsSettings())
     delisted = rows.filter(pl.col("delisted"))
     reported = delisted.filter(pl.col("dlret").is_not_null()).height
     filled = delisted.filter(pl.col("filled").is_not_null()).height
+    before = crsp_monthly.filter(pl.col("month") == shift(month, -1))
+    gone = crsp_monthly.filter(pl.col("month") == month, pl.col("delisted"))
     return {
         "waterfall": waterfall(rows, {"a return, delisting included": pl.col("ret").is_not_null()}),
         "delisted": delisted.height,
         "delisting_return_reported": reported,
         "delisting_return_filled": filled,
         "delisting_return_missing": delisted.height - reported - filled,
+        "delisted_without_month_before": gone.join(before, on="permno", how="anti").height,
     }

@@ -81,7 +81,7 @@ def with_last_name(
     Returns
     -------
     pl.DataFrame
-        The rows in their order, with nameendt and ``columns``; null where no name had started.
+        The rows in their order, with namedt, nameendt and ``columns``; null where no name had started.
     """
     spells = name_spells(msenames).select("permno", "namedt", "nameendt", *columns).sort("namedt")
     # On the keys alone, since it is the sorting of whole rows that takes the time.
@@ -89,10 +89,18 @@ def with_last_name(
         rows.select("permno", day)
         .with_row_index("row")
         .sort(day)
-        .join_asof(spells, left_on=day, right_on="namedt", by="permno", strategy="backward", check_sortedness=False)
+        .join_asof(
+            spells,
+            left_on=day,
+            right_on="namedt",
+            by="permno",
+            strategy="backward",
+            coalesce=False,
+            check_sortedness=False,
+        )
         .sort("row")
     )
-    return rows.hstack(named.select("nameendt", *columns))
+    return rows.hstack(named.select("namedt", "nameendt", *columns))
 
 
 FILTERS: dict[str, pl.Expr] = {

@@ -12,7 +12,7 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.cusip import cusip_column, eight
-from pipeline.extracts.events import events
+from pipeline.extracts.events import end_column, events
 from pipeline.extracts.parsing import month_of
 from pipeline.extracts.table import Table, Tabular, View, columns
 
@@ -48,7 +48,7 @@ class BondLinks(dy.Schema):
     permno = dy.Int64(nullable=True)
     permco = dy.Int64(nullable=True)
     event = dy.String(primary_key=True)
-    link_enddt = dy.Date(nullable=True)
+    link_enddt = end_column("link_startdt")
 
 
 def _prices(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
@@ -87,7 +87,7 @@ TABULARS = (
     ),
     Tabular(
         stem="wrdsapps.bondcrsp_link",
-        columns=columns(dates=("link_startdt", "link_enddt"), texts=("cusip",), numbers=("permno", "permco")),
+        columns=columns(dates=("link_startdt", "link_enddt"), texts=("cusip",), whole_numbers=("permno", "permco")),
         date="link_startdt",
         views=(
             View(table=Table(name="wrdsapps.bondcrsp_link", key=(*_LINK, "event"), schema=BondLinks), derive=_links),

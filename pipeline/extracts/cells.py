@@ -25,6 +25,8 @@ from pipeline.extracts.table import Column, Tabular
 
 _REMEDY = "export it again; the file is truncated or corrupt"
 _HEADER_BYTES = 1 << 20
+# Beyond it a 64-bit float does not hold every whole number.
+_LARGEST_WHOLE = 2**53
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # What DuckDB raises for a file that it cannot read to its end; anything else is our mistake or a full machine.
 UNREADABLE = (
@@ -258,12 +260,14 @@ def _decimal(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expr
     # Zero has one sign: hashes and comparisons take -0.0 for 0.0, so digests may not tell them apart.
     absent = " OR ".join(["isnan({v})", *_is_code("{v}", tabular, column)])
     value = f"CASE WHEN {absent} THEN NULL WHEN {{v}} = 0 THEN 0.0 ELSE {{v}} END"
-    infinite = ("infinite", "isinf({v})")
+    tests = [("infinite", "isinf({v})")]
+    if column.whole:
+        tests.append(("whole", f"NOT isnan({{v}}) AND ({{v}} <> trunc({{v}}) OR abs({{v}}) > {_LARGEST_WHOLE})"))
     if cell.dtype == "VARCHAR":
         wrong = ("number", f"{{v}} IS NULL AND NOT {_blank('{r}', column)}")
-        return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, infinite))
+        return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, *tests))
     if cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
-        return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, (infinite,))
+        return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, tuple(tests))
     raise _wrong_type(column, cell, file)
 
 

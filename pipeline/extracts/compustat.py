@@ -12,19 +12,25 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
+from pipeline.extracts.gvkey import GVKEY, gvkey_column, six_digits
 from pipeline.extracts.parsing import month_of
 from pipeline.extracts.table import Table, Tabular, View, columns
 
 FORMATS = ("indfmt", "datafmt", "popsrc", "consol")
 
 ANNUAL_ITEMS = (
-    "aco", "act", "ajex", "ao", "ap", "at", "capx", "ceq", "che", "cogs", "csho", "dcpstk", "dcvt", "dlc",
-    "dltt", "dm", "dp", "dvt", "ebit", "emp", "fatb", "gp", "ib", "intan", "invt", "ivao", "lco", "lct", "lo",
+    "aco", "act", "ajex", "ao", "ap", "at", "capx", "ceq", "che", "cogs", "csho", "cshrc", "dcpstk", "dcvt", "dlc",
+    "dltt", "dm", "dp", "dvt", "ebit", "emp", "fatb", "fatl", "gp", "ib", "intan", "invt", "ivao", "lco", "lct", "lo",
     "lt", "mib", "ni", "nopi", "oancf", "oiadp", "ppegt", "ppent", "prcc_f", "pstk", "pstkl", "pstkrv", "rect",
-    "revt", "sale", "scstkc", "seq", "tie", "txdb", "txditc", "txfed", "txfo", "txp", "txt", "wcapch", "xad",
+    "revt", "sale", "scstkc", "seq", "tie", "txdb", "txdi", "txditc", "txfed", "txfo", "txp", "txt", "wcapch", "xad",
     "xint", "xrd", "xsga",
 )  # fmt: skip
 """Items of ``comp.funda`` that characteristics are made of."""
+
+ANNUAL_CODES = ("fyear", "fyr", "sich", "naicsh")
+"""Whole numbers of ``comp.funda``: fiscal year, month of its end, industry codes by date."""
+
+_QUARTERLY_CODES = ("fyr", "fyearq", "fqtr")
 
 QUARTERLY_ITEMS = (
     "actq", "atq", "ceqq", "cheq", "cshoq", "dlcq", "ibq", "lctq", "ltq", "ppentq", "prccq", "pstkq", "pstkrq",
@@ -45,7 +51,7 @@ def _values(names: Sequence[str]) -> dict[str, dy.Column]:
 
 
 _KEYS: dict[str, dy.Column] = {
-    "gvkey": dy.String(primary_key=True),
+    "gvkey": gvkey_column(),
     "datadate": dy.Date(primary_key=True),
     **{name: dy.String(primary_key=True) for name in FORMATS},
 }
@@ -57,7 +63,7 @@ Funda = type(
     {
         "month": dy.Date(),
         **_KEYS,
-        **_whole("fyear", "fyr", "sich"),
+        **_whole(*ANNUAL_CODES),
         "curcd": _TEXT,
         "cusip": dy.String(nullable=True),
         "conm": dy.String(nullable=True),
@@ -80,27 +86,31 @@ Fundq = type(
 
 
 def _identified(block: pl.DataFrame, *whole: str) -> pl.DataFrame:
-    """Keys as Compustat writes them, six digits, whatever the export made of them."""
-    return block.with_columns(pl.col("gvkey").str.zfill(6), *(pl.col(name).cast(pl.Int64) for name in whole))
+    """Keys and codes as Compustat writes them, whatever the export made of them."""
+    return block.with_columns(six_digits("gvkey"), *(pl.col(name).cast(pl.Int64) for name in whole))
 
 
 def _funda(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
-    return _identified(block, "fyear", "fyr", "sich").with_columns(month=month_of(pl.col("datadate")))
+    return _identified(block, *ANNUAL_CODES).with_columns(month=month_of(pl.col("datadate")))
 
 
 def _fundq(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
     reported = pl.when(pl.col("rdq") >= pl.col("datadate")).then(month_of(pl.col("rdq")))
     assumed = month_of(pl.col("datadate")).dt.offset_by(f"{QUARTER_DELAY}mo")
-    return _identified(block, "fyr", "fyearq", "fqtr").with_columns(month=pl.coalesce(reported, assumed))
+    return _identified(block, *_QUARTERLY_CODES).with_columns(month=pl.coalesce(reported, assumed))
 
 
 TABULARS = (
     Tabular(
         stem="comp.funda",
-        columns=columns(
-            dates=("datadate",),
-            texts=("gvkey", *FORMATS, "curcd", "cusip", "conm"),
-            numbers=("fyear", "fyr", "sich", *ANNUAL_ITEMS),
+        columns=(
+            GVKEY,
+            *columns(
+                dates=("datadate",),
+                texts=(*FORMATS, "curcd", "cusip", "conm"),
+                numbers=ANNUAL_ITEMS,
+                whole_numbers=ANNUAL_CODES,
+            ),
         ),
         date="datadate",
         views=(
@@ -112,10 +122,14 @@ TABULARS = (
     ),
     Tabular(
         stem="comp.fundq",
-        columns=columns(
-            dates=("datadate", "rdq"),
-            texts=("gvkey", *FORMATS, "curcdq"),
-            numbers=("fyr", "fyearq", "fqtr", *QUARTERLY_ITEMS),
+        columns=(
+            GVKEY,
+            *columns(
+                dates=("datadate", "rdq"),
+                texts=(*FORMATS, "curcdq"),
+                numbers=QUARTERLY_ITEMS,
+                whole_numbers=_QUARTERLY_CODES,
+            ),
         ),
         date="datadate",
         reported="rdq",

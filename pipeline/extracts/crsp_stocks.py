@@ -6,13 +6,14 @@ decimals, shares outstanding thousands; volume of ``msf`` is hundreds of shares,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import dataframely as dy
 import polars as pl
 
-from pipeline.extracts.events import events
+from pipeline.extracts.events import end_column, events
+from pipeline.extracts.gvkey import GVKEY, gvkey_column, six_digits
 from pipeline.extracts.parsing import month_of
 from pipeline.extracts.table import Column, Table, Tabular, View
 
@@ -31,7 +32,7 @@ def _column(name: str, kind: str) -> Column:
         return Column(name=name, kind="number", missing=RETURN_CODES, letters=True)
     if name in _VOLUMES:
         return Column(name=name, kind="number", missing=VOLUME_CODES)
-    return Column(name=name, kind=kind, letters=kind == "date")  # type: ignore[arg-type]
+    return Column(name=name, kind=kind, letters=kind == "date", whole=name in _IDENTIFIERS)  # type: ignore[arg-type]
 
 
 def _cast(block: pl.DataFrame) -> pl.DataFrame:
@@ -39,14 +40,22 @@ def _cast(block: pl.DataFrame) -> pl.DataFrame:
     return block.with_columns(pl.col(name).cast(pl.Int64) for name in block.columns if name in _IDENTIFIERS)
 
 
-def _schema(name: str, keys: Sequence[str], dates: Sequence[str], texts: Sequence[str], numbers: Sequence[str]):  # type: ignore[no-untyped-def]
-    columns: dict[str, dy.Column] = {"month": dy.Date()}
-    for column in (*keys, *dates, *texts, *numbers):
+def _schema(  # type: ignore[no-untyped-def]
+    stem: str,
+    keys: Sequence[str],
+    date: str,
+    texts: Sequence[str],
+    numbers: Sequence[str],
+    own_columns: Mapping[str, dy.Column] | None = None,
+):
+    given = {date: dy.Date(primary_key=date in keys), **(own_columns or {})}
+    columns: dict[str, dy.Column] = {"month": dy.Date(primary_key="month" in keys)}
+    for column in (*keys, *given, *texts, *numbers):
         if column in columns:
             continue
         own = column in keys
-        if column in dates:
-            columns[column] = dy.Date(primary_key=own, nullable=not own)
+        if column in given:
+            columns[column] = given[column]
         elif column in texts:
             columns[column] = dy.String(primary_key=own, nullable=not own)
         elif column in _IDENTIFIERS:
@@ -54,7 +63,7 @@ def _schema(name: str, keys: Sequence[str], dates: Sequence[str], texts: Sequenc
         else:
             bound = -1.0 if column in _RETURNS else 0.0 if column in _VOLUMES or column == "shrout" else None
             columns[column] = dy.Float64(nullable=True, min=bound)
-    return type(name, (dy.Schema,), columns)
+    return type(stem.replace(".", "_").title(), (dy.Schema,), columns)
 
 
 def _dated(day: str) -> Callable[[pl.DataFrame, tuple[Path, ...]], pl.DataFrame]:
@@ -74,9 +83,16 @@ def _table(
     by_month: bool = True,
     snapshot: bool = False,
 ) -> Tabular:
-    """Describe a table of dated rows."""
-    schema = _schema(stem.replace(".", "_").title(), key, (day,), texts, numbers)
-    table = Table(name=stem, key=key, schema=schema, by_month=by_month, snapshot=snapshot)
+    """Describe a table of dated rows; a snapshot has one row a month for each of the key's other columns."""
+    staged_key = tuple("month" if snapshot and name == day else name for name in key)
+    table = Table(
+        name=stem,
+        key=staged_key,
+        schema=_schema(stem, staged_key, day, texts, numbers),
+        by_month=by_month,
+        snapshot=snapshot,
+        published={"month": day},
+    )
     names = [name for name in (*key, *numbers) if name != day]
     return Tabular(
         stem=stem,
@@ -94,29 +110,27 @@ def _intervals(
     stem: str, key: tuple[str, ...], start: str, end: str, numbers: Sequence[str], texts: Sequence[str]
 ) -> Tabular:
     """Describe a table of intervals, which is staged as events."""
-    own_texts = [name for name in key if name == "gvkey"]
-    schema = _schema(
-        stem.replace(".", "_").title(),
-        (*key, "event"),
-        (start, end),
-        ("event", *own_texts, *texts),
-        [*key, *numbers],
-    )
+    own = (GVKEY,) if GVKEY.name in key else ()
+    columns: dict[str, dy.Column] = {end: end_column(start)}
+    if own:
+        columns[GVKEY.name] = gvkey_column()
+    schema = _schema(stem, (*key, "event"), start, ("event", *texts), numbers, columns)
 
     def derive(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
         known = _cast(block).filter(pl.col(name).is_not_null() for name in key if name.endswith("permno"))
-        if own_texts:
-            known = known.with_columns(pl.col("gvkey").str.zfill(6))
+        if own:
+            known = known.with_columns(six_digits(GVKEY.name))
         return events(known, key, start, end)
 
-    numeric = [name for name in (*key, *numbers) if name not in (start, *own_texts)]
+    numeric = [name for name in (*key, *numbers) if name not in (start, GVKEY.name)]
     return Tabular(
         stem=stem,
         columns=(
             _column(start, "date"),
             _column(end, "date"),
             *(_column(name, "number") for name in numeric),
-            *(_column(name, "text") for name in (*own_texts, *texts)),
+            *own,
+            *(_column(name, "text") for name in texts),
         ),
         date=start,
         views=(View(table=Table(name=stem, key=(*key, "event"), schema=schema), derive=derive),),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.parsing import month_of
@@ -37,6 +38,11 @@ def events(intervals: pl.DataFrame, key: Sequence[str], start: str, end: str) ->
     )
     ends = intervals.filter(pl.col(end).is_not_null()).select(*key, end, event=pl.lit(END), month=month_of(pl.col(end)))
     return pl.concat([starts, ends], how="diagonal")
+
+
+def end_column(start: str) -> dy.Date:
+    """Column of a schema of events that holds the end of an interval and refuses one before its start."""
+    return dy.Date(nullable=True, check={"interval": lambda end: end >= pl.col(start)})
 
 
 def intervals(known: pl.DataFrame, key: Sequence[str], end: str, columns: Sequence[str]) -> pl.DataFrame:

@@ -195,7 +195,8 @@ TABULARS = (
                     "security_level",
                     *_FLAGS,
                 ),
-                numbers=(*_WHOLE, "coupon", "offering_amt", "principal_amt"),
+                numbers=("coupon", "offering_amt", "principal_amt"),
+                whole_numbers=_WHOLE,
             ),
             Column(name="interest_frequency", kind="text", whole=True),
         ),
@@ -210,7 +211,7 @@ TABULARS = (
         ("issuer_id",),
         _issuers,
         (
-            *columns(texts=("cusip_name", "country_domicile"), numbers=("issuer_id",)),
+            *columns(texts=("cusip_name", "country_domicile"), whole_numbers=("issuer_id",)),
             Column(name="industry_group", kind="text", whole=True),
         ),
         "",
@@ -221,7 +222,7 @@ TABULARS = (
         Defaults,
         ("issue_id", "default_date", "event"),
         _defaults,
-        columns(dates=("default_date", "reinstated_date"), numbers=("issue_id",)),
+        columns(dates=("default_date", "reinstated_date"), whole_numbers=("issue_id",)),
         "default_date",
     ),
     _table(
@@ -229,7 +230,7 @@ TABULARS = (
         Ratings,
         ("issue_id", "rating_type", "rating_date"),
         _ratings,
-        columns(dates=("rating_date",), texts=("rating_type", "rating"), numbers=("issue_id",)),
+        columns(dates=("rating_date",), texts=("rating_type", "rating"), whole_numbers=("issue_id",)),
         "rating_date",
     ),
     _table(
@@ -237,7 +238,12 @@ TABULARS = (
         Amounts,
         (*_AMOUNT_KEY, COPY),
         _amounts,
-        columns(dates=("effective_date",), texts=("action_type",), numbers=("issue_id", "amount_outstanding")),
+        columns(
+            dates=("effective_date",),
+            texts=("action_type",),
+            numbers=("amount_outstanding",),
+            whole_numbers=("issue_id",),
+        ),
         "effective_date",
     ),
 )

@@ -95,7 +95,8 @@ class Column:
     letters : bool
         Whether a single letter in the place of a number or a date is a missing value too, as SAS writes it.
     whole : bool
-        Whether a text is a whole number that a tool may have taken for a decimal one: 12.0 is 12.
+        Whether a text is a whole number that a tool may have taken for a decimal one: 12.0 is 12. A number that must
+        be whole is refused where it is not.
     """
 
     name: str
@@ -105,12 +106,19 @@ class Column:
     whole: bool = False
 
 
-def columns(*, dates: Sequence[str] = (), texts: Sequence[str] = (), numbers: Sequence[str] = ()) -> tuple[Column, ...]:
+def columns(
+    *,
+    dates: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    whole_numbers: Sequence[str] = (),
+) -> tuple[Column, ...]:
     """Columns of the kinds that most are of, without codes of their own for missing."""
     return (
         *(Column(name=name, kind="date") for name in dates),
         *(Column(name=name, kind="text") for name in texts),
         *(Column(name=name, kind="number") for name in numbers),
+        *(Column(name=name, kind="number", whole=True) for name in whole_numbers),
     )
 
 

@@ -25,6 +25,7 @@ _DATES = "write dates as YYYY-MM-DD, YYYYMMDD, YYYY/MM/DD or MM/DD/YYYY"
 _PROBLEMS = {
     "number": ("holds what is no number", "correct or empty these cells"),
     "infinite": ("holds non-finite numbers", "correct or empty these cells"),
+    "whole": ("holds numbers that are not whole", "write these identifiers and codes as the vendor does"),
     "date": ("holds unparseable dates", _DATES),
     "time": ("holds unparseable times", "write times of day as HH:MM:SS or HHMMSS"),
     "first": ("holds days other than the first of a month", "date every row with the first day of its month"),

@@ -19,10 +19,11 @@ from pipeline.extracts.table import Table
 from pipeline.panel.rules import holds
 
 _RULES = {
-    "primary_key": ("duplicate key", "keep one row for each key"),
     "nullability": ("is empty", "fill these cells or leave the rows out"),
     "inf": ("holds non-finite numbers", "correct or empty these cells"),
     "nan": ("holds NaN", "correct or empty these cells"),
+    "check__gvkey": ("is no company key of up to six digits", "write the gvkey as the vendor does"),
+    "check__interval": ("ends before it starts", "correct these days, or leave the rows out"),
     "check__cusip": ("is no CUSIP of eight or nine characters", "write the CUSIP as the vendor does"),
 }
 _RETURN_REMEDY = "check the units and the codes for missing values"
@@ -103,8 +104,8 @@ class Inspection:
 
     def _worded(self, rule: str) -> tuple[str, str, str]:
         if "|" not in rule:
-            problem, remedy = _RULES["primary_key"]
-            return ", ".join(self._published(name) for name in self._table.key), problem, remedy
+            column = ", ".join(self._published(name) for name in self._table.key)
+            return column, "duplicate key", f"keep one row for each {', '.join(self._table.key)}"
         column, kind = rule.split("|", 1)
         if kind in _RULES:
             return self._published(column), *_RULES[kind]

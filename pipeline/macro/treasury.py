@@ -37,7 +37,7 @@ TREASURY_SERIES: Mapping[str, str] = MappingProxyType(
 #: Tenor -> years, of the bonds whose returns are computed.
 PAR_BONDS: Mapping[str, int] = MappingProxyType({"10y": 10, "20y": 20, "30y": 30})
 
-#: Longest zero yield, in years: that of the longest bonds priced off the curve. Tables may end earlier, at eleven years.
+#: Longest zero yield, in years: that of the longest bonds priced off the curve. Tables may end earlier, at eleven.
 ZERO_YEARS = 30
 
 #: Longest maturity from which a forward spread starts: the forward rate from year 10 to 11 needs eleven years.

@@ -236,10 +236,10 @@ def _draw_one(rng):
     month_end = closes and rng.random() < 0.7
     life = int(rng.integers(1, LONGEST[12 // step]))
     first, before, earlier = (months_before(maturity, k * step, month_end) for k in (life - 1, life, life + 1))
-    stub = rng.choice(["regular", "short", "long"], p=[0.5, 0.25, 0.25])
-    span = {"regular": (before, before), "short": (before, first), "long": (earlier, before)}[str(stub)]
-    dated = span[0] + timedelta(int(rng.integers(1, (span[1] - span[0]).days)) if stub != "regular" else 0)
-    published = first if frequency and (stub == "long" or rng.random() < 0.5) else None
+    opening = rng.choice(["regular", "short", "long"], p=[0.5, 0.25, 0.25])
+    span = {"regular": (before, before), "short": (before, first), "long": (earlier, before)}[str(opening)]
+    dated = span[0] + timedelta(int(rng.integers(1, (span[1] - span[0]).days)) if opening != "regular" else 0)
+    published = first if frequency and (opening == "long" or rng.random() < 0.5) else None
     same_day = published is not None and published.day == maturity.day < last_day(published.year, published.month)
     if month_end != (closes and not same_day):
         return None
@@ -263,7 +263,7 @@ def _draw_one(rng):
         maturity=maturity,
         month_end=month_end,
         life=life,
-        odd=stub != "regular",
+        odd=opening != "regular",
         on=on,
         clean=100.0 + reach * float(rng.uniform(-95.0, 80.0) if rng.random() < 0.3 else rng.uniform(-30.0, 20.0)),
     )

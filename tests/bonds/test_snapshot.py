@@ -55,10 +55,26 @@ def test_the_index_keeps_its_numbers_under_other_names(market):
 
 def test_every_rating_letter_has_its_ordinal(market):
     row = market["index_snapshot"].head(1).drop("rating")
-    letters = pl.DataFrame({"rating": [*RATING_KEY, "NR", "bbb1", None]})
+    letters = pl.DataFrame({"rating": [*RATING_KEY, "NR", "AAA1", None]})
     found = snapshot_from_index(row.join(letters, how="cross"), row["month"].to_list())
     assert sorted(found["rating"].drop_nulls()) == list(range(1, 23))
     assert found["rating"].null_count() == 3
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        "AAA AA+ AA AA- A+ A A- BBB+ BBB BBB- BB+ BB BB- B+ B B- CCC+ CCC CCC- CC C D",
+        "Aaa Aa1 Aa2 Aa3 A1 A2 A3 Baa1 Baa2 Baa3 Ba1 Ba2 Ba3 B1 B2 B3 Caa1 Caa2 Caa3 Ca C D",
+        "aaa aa1 aa2 aa3 a1 a2 a3 bbb1 bbb2 bbb3 bb1 bb2 bb3 b1 b2 b3 ccc1 ccc2 ccc3 cc c d",
+    ],
+    ids=["S&P", "Moody's", "the vendor's in lower case"],
+)
+def test_composite_ratings_may_be_written_as_the_agencies_do(market, scale):
+    row = market["index_snapshot"].head(1).drop("rating")
+    for ordinal, letters in enumerate(scale.split(), start=1):
+        named = row.with_columns(rating=pl.lit(f" {letters} "))
+        assert snapshot_from_index(named, row["month"].to_list())["rating"].to_list() == [ordinal], letters
 
 
 def test_trades_agree_with_plain_loops(traded, take_snapshot):

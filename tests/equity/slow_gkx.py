@@ -119,10 +119,11 @@ def highest_tax_rate(fiscal_year: float) -> float:
 
 
 def tax_over_income(r: Record) -> float:
-    tax = first_known(r.txfo + r.txfed, r.txt)
-    if tax > 0.0 and r.ib <= 0.0:
+    paid, not_deferred = r.txfo + r.txfed, r.txt - r.txdi
+    if r.ib <= 0.0 and max(or_zero(paid), or_zero(not_deferred)) > 0.0:
         return np.float64(1.0)
-    return tax / highest_tax_rate(r.fyear) / r.ib
+    base = not_deferred if np.isnan(r.txfo) or np.isnan(r.txfed) else paid
+    return base / highest_tax_rate(r.fyear) / r.ib
 
 
 def piotroski(r: Record) -> float:
@@ -165,7 +166,7 @@ def _indicators(r: Record) -> dict[str, float]:
     change_of_research = finite(growth(r.xrd / r.at, l.xrd / l.at))
     dividend, dividend_before = or_zero(r.dvt), or_zero(l.dvt)
     own = {
-        "convind": or_zero(convertible_debt(r)) != 0.0,
+        "convind": any(not np.isnan(x) and x != 0.0 for x in (convertible_debt(r), r.cshrc)),
         "securedind": or_zero(r.dm) != 0.0,
     }
     with_past = {
@@ -242,7 +243,7 @@ def _ratios(r: Record) -> dict[str, float]:
         "pctacc": accruals(r) / (0.01 if r.ib == 0.0 else abs(r.ib)),
         "quick": quick_ratio(r),
         "rd_sale": r.xrd / r.sale,
-        "realestate": r.fatb / first_known(r.ppegt, r.ppent),
+        "realestate": (r.fatb + r.fatl) / (r.ppent if np.isnan(r.ppegt) else r.ppegt),
         "roic": (r.ebit - r.nopi) / (r.ceq + r.lt - r.che),
         "salecash": r.sale / r.che,
         "saleinv": r.sale / r.invt,
@@ -252,9 +253,16 @@ def _ratios(r: Record) -> dict[str, float]:
     }
 
 
+def sinful(sic: float, naics: float) -> float:
+    """Whether the firm sells alcohol or tobacco or runs casinos; the gambling codes are the text of the program."""
+    gambling = ("7132", "71312", "713210", "71329", "713290", "72112", "721120")
+    if not np.isnan(naics) and str(int(naics)) in gambling:
+        return np.float64(1.0)
+    return NAN if np.isnan(sic) else np.float64(sic in range(2080, 2086) or sic // 100 == 21)
+
+
 def gkx_of_record(r: Record, sic: float) -> dict[str, float]:
     """Return the characteristics of an annual statement that need no other firm."""
-    is_sin = 2080 <= sic <= 2085 or 2100 <= sic <= 2199
     return _prefixed(
         {
             **_over_market(r),
@@ -263,7 +271,7 @@ def gkx_of_record(r: Record, sic: float) -> dict[str, float]:
             **_indicators(r),
             "age": r.age(),
             "ps": piotroski(r),
-            "sin": NAN if np.isnan(sic) else np.float64(is_sin),
+            "sin": sinful(sic, r.naicsh),
         }
     )
 

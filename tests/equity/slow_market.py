@@ -17,19 +17,22 @@ from dateutil.relativedelta import relativedelta
 from tests.equity.slow_firm import DAILY
 
 ANNUAL_ITEMS = (
-    "aco", "act", "ajex", "ao", "ap", "at", "capx", "ceq", "che", "cogs", "csho", "dcpstk", "dcvt", "dlc", "dltt",
-    "dm", "dp", "dvt", "ebit", "emp", "fatb", "gp", "ib", "intan", "invt", "ivao", "lco", "lct", "lo", "lt", "mib",
-    "ni", "nopi", "oancf", "oiadp", "ppegt", "ppent", "prcc_f", "pstk", "pstkl", "pstkrv", "rect", "revt", "sale",
-    "scstkc", "seq", "tie", "txdb", "txditc", "txfed", "txfo", "txp", "txt", "wcapch", "xad", "xint", "xrd", "xsga",
+    "aco", "act", "ajex", "ao", "ap", "at", "capx", "ceq", "che", "cogs", "csho", "cshrc", "dcpstk", "dcvt", "dlc",
+    "dltt", "dm", "dp", "dvt", "ebit", "emp", "fatb", "fatl", "gp", "ib", "intan", "invt", "ivao", "lco", "lct", "lo",
+    "lt", "mib", "ni", "nopi", "oancf", "oiadp", "ppegt", "ppent", "prcc_f", "pstk", "pstkl", "pstkrv", "rect", "revt",
+    "sale", "scstkc", "seq", "tie", "txdb", "txdi", "txditc", "txfed", "txfo", "txp", "txt", "wcapch", "xad", "xint",
+    "xrd", "xsga",
 )  # fmt: skip
 QUARTERLY_ITEMS = (
     "actq", "atq", "ceqq", "cheq", "cshoq", "dlcq", "ibq", "lctq", "ltq", "ppentq", "prccq", "pstkq", "pstkrq",
     "saleq", "seqq", "txtq",
 )  # fmt: skip
 SIGNED = frozenset((
-    "ni", "ib", "oancf", "txt", "txfed", "txfo", "ceq", "seq", "nopi", "ebit", "ibq", "oiadp", "wcapch", "saleq",
-    "txtq", "ceqq", "seqq",
+    "ni", "ib", "oancf", "txt", "txdi", "txfed", "txfo", "ceq", "seq", "nopi", "ebit", "ibq", "oiadp", "wcapch",
+    "saleq", "txtq", "ceqq", "seqq",
 ))  # fmt: skip
+# Three of gaming, one beside them.
+NAICS = (713210, 7132, 721120, 721110, 325412, 511210)
 INDUSTRIES = (2082, 2111, 2821, 2834, 3571, 3579, 6021, 7372)
 MISSING, ZERO, NEGATIVE = 0.06, 0.03, 0.15
 
@@ -81,7 +84,9 @@ def _annual_statements(draw: np.random.Generator, gvkey: str, first: int, last: 
         rows[end] = {
             "month": _shift(end, 4), "gvkey": gvkey, "datadate": _month_end(end),
             "fyear": end.year if fyr_then >= 6 else end.year - 1, "fyr": fyr_then,
-            "sich": None if draw.random() < 0.1 else sich, **items, "book_equity": _book_equity(items),
+            "sich": None if draw.random() < 0.1 else sich,
+            "naicsh": None if draw.random() < 0.1 else int(draw.choice(NAICS)), **items,
+            "book_equity": _book_equity(items),
         }  # fmt: skip
     return list(rows.values())
 

@@ -15,7 +15,8 @@ FORMAT = {"indfmt": "INDL", "datafmt": "STD", "popsrc": "D", "consol": "C"}
 EQUITY = ("seq", "ceq", "pstk", "pstkrv", "pstkl", "txditc", "at", "lt")
 FUNDA = {
     "month": pl.Date, "gvkey": pl.String, "datadate": pl.Date, **dict.fromkeys(FORMAT, pl.String),
-    "fyear": pl.Int64, "fyr": pl.Int64, "curcd": pl.String, "sich": pl.Int64, "cusip": pl.String, "conm": pl.String,
+    "fyear": pl.Int64, "fyr": pl.Int64, "curcd": pl.String, "sich": pl.Int64, "naicsh": pl.Int64, "cusip": pl.String,
+    "conm": pl.String,
     **dict.fromkeys(EQUITY, pl.Float64),
 }  # fmt: skip
 FUNDQ = {
@@ -46,11 +47,11 @@ def fundq(*rows: dict[str, Any]) -> pl.DataFrame:
 
 
 def test_annual_record_by_hand():
-    found = compustat_annual(funda({"sich": 3674, "seq": 5.0, "conm": "NOW", "cusip": "X"}), [APRIL])
-    assert found.columns == ["month", "gvkey", "datadate", "fyear", "fyr", "sich", *EQUITY, "book_equity"]
+    found = compustat_annual(funda({"sich": 3674, "naicsh": 334413, "seq": 5.0, "conm": "NOW", "cusip": "X"}), [APRIL])
+    assert found.columns == ["month", "gvkey", "datadate", "fyear", "fyr", "sich", "naicsh", *EQUITY, "book_equity"]
     assert found.row(0, named=True) == {
         **dict.fromkeys(EQUITY), "month": APRIL, "gvkey": "001001", "datadate": DECEMBER, "fyear": 2007, "fyr": 12,
-        "sich": 3674, "seq": 5.0, "at": 10.0, "book_equity": 5.0,
+        "sich": 3674, "naicsh": 334413, "seq": 5.0, "at": 10.0, "book_equity": 5.0,
     }  # fmt: skip
 
 

@@ -127,7 +127,7 @@ def test_company_size_sums_securities_in_the_order_of_permno():
         {"permno": 16, "permco": 6, "prc": 1.1, "shrout": 7.0},
         {"permno": 17, "permco": None, "prc": 1.0},
     )
-    found = siz(rows, msenames(OLD))
+    found = siz(rows, msenames(*(name(permno, date(1990, 1, 2)) for permno in range(11, 18))))
     sizes = [3.3 * each * 0.001 for each in shrout.values()]
     total = ((sizes[0] + sizes[1]) + sizes[2]) + sizes[3]
     assert total != ((sizes[3] + sizes[2]) + sizes[1]) + sizes[0]  # so that the order shows
@@ -232,8 +232,32 @@ def test_the_last_name_of_the_month_counts():
     ],
 )
 def test_a_name_that_has_ended_leaves_the_universe(end, ticker, in_universe):
-    found = siz(msf({"permno": 1}), msenames(name(1, date(1990, 1, 2), end))).row(0, named=True)
+    names = msenames(name(1, date(1990, 1, 2), end), name(2, date(1990, 1, 2)))
+    found = siz(msf({"permno": 1}, {"permno": 2}), names).row(0, named=True)
     assert (found["ticker"], found["in_universe"]) == (ticker, in_universe)
+
+
+def test_names_that_end_before_the_month_are_refused():
+    april = date(2008, 4, 30)
+    names = msenames(*(name(permno, date(1990, 1, 2), april) for permno in (1, 2, 3)), name(4, date(2008, 6, 2)))
+    rows = msf(*({"permno": permno, "date": day} for permno in (1, 2, 3, 4) for day in (april, MAY_END)))
+    assert siz(rows, names, months=[APRIL])["in_universe"].to_list() == [True, True, True, False]
+    message = (
+        r"crsp\.msenames: fewer than half of the rows of crsp\.msf have a name in force \(2008-05: 0 of 4 rows\)\. "
+        r"Export crsp\.msenames again, to the same day as crsp\.msf\."
+    )
+    with pytest.raises(ValueError, match=message):
+        siz(rows, names, months=[APRIL, MAY])
+
+
+def test_half_of_the_names_are_enough_and_delisted_securities_do_not_count():
+    ended = date(2008, 5, 16)
+    names = msenames(OLD, *(name(permno, date(1990, 1, 2), ended) for permno in (2, 3, 4)))
+    rows = msf(*({"permno": permno} for permno in (1, 2, 3, 4)))
+    gone = msedelist(*((permno, ended, 500, None) for permno in (3, 4)))
+    assert siz(rows, names, gone)["in_universe"].to_list() == [True, False, False, False]
+    with pytest.raises(ValueError, match="2008-05: 1 of 4 rows"):
+        siz(rows, names)
 
 
 def test_a_security_without_a_name_is_kept_outside_the_universe():

@@ -47,7 +47,7 @@ GROWING = {
         at=200, ceq=80, lt=110, csho=10, prcc_f=-16, ib=12, ni=10, oancf=20, dp=8, che=30, act=90, lct=45, dlc=5,
         txp=4, dltt=55, dvt=3.2, sale=250, revt=250, cogs=150, xsga=60, xint=5, ebit=30, nopi=2, xrd=10, rect=40,
         invt=20, ppent=80, ppegt=120, capx=24, emp=5.5, aco=6, ao=4, intan=10, ap=12, lco=9, lo=7, dm=11, dcpstk=7,
-        pstk=3, fatb=36, scstkc=0, xad=2, txfo=1, txfed=7.4, txt=6,
+        pstk=3, fatb=30, fatl=6, scstkc=0, xad=2, txfo=1, txfed=7.4, txt=6, txdi=1.5, naicsh=721120,
     ),
     2002: items(
         at=160, ceq=64, lt=90, csho=8, prcc_f=10, ib=8, ni=6, oancf=9, dp=3, che=20, act=70, lct=28, dlc=4, txp=3,
@@ -73,7 +73,7 @@ GROWING_VALUES = {
     "gkx_depr": 0.1,                    # 8 / 80
     "gkx_quick": 70 / 45,               # (90 - 20) / 45
     "gkx_rd_sale": 0.04,                # 10 / 250
-    "gkx_realestate": 0.3,              # 36 / 120
+    "gkx_realestate": 0.3,              # (30 + 6) / 120
     "gkx_roic": 0.175,                  # (30 - 2) / (80 + 110 - 30)
     "gkx_salecash": 250 / 30,
     "gkx_saleinv": 12.5,                # 250 / 20
@@ -123,6 +123,7 @@ GROWING_VALUES = {
     "gkx_capxint": 24 / 180,
     "gkx_xadint": 2 / 180,
     "gkx_fyear": 2003.0,
+    "gkx_naicsh": 721120.0,
 }
 
 SHRINKING = {
@@ -130,7 +131,7 @@ SHRINKING = {
         at=90, ceq=-20, lt=110, csho=5, prcc_f=2, ib=-9, ni=-10, oancf=-1, dp=4, che=5, act=30, lct=40, dlc=10, txp=1,
         dltt=30, dvt=0, sale=100, revt=98, cogs=80, xsga=20, xint=4, ebit=-3, nopi=1, xrd=2.05, rect=10, invt=15,
         ppent=50, ppegt=80, capx=6, emp=1.8, aco=1, ao=2, intan=3, ap=9, lco=4, lo=2, dm=0, dcvt=0, dcpstk=9, fatb=20,
-        scstkc=1.5, xad=1, txfo=0.5, txfed=0.25, txt=9,
+        fatl=0, cshrc=0, scstkc=1.5, xad=1, txfo=0.5, txfed=0.25, txt=9,
     ),
     2017: items(
         at=110, ceq=10, lt=100, csho=5, prcc_f=4, ib=3, ni=3, oancf=5, dp=5, che=10, act=40, lct=32, dlc=6, txp=2,
@@ -149,14 +150,14 @@ SHRINKING_VALUES = {
     "gkx_lev": 11.0,
     "gkx_sp": 10.0,
     "gkx_cashdebt": -5 / 105,
-    "gkx_convind": 0.0,                 # dcvt is there and zero: dcpstk is not looked at
+    "gkx_convind": 0.0,                 # dcvt is there and zero: dcpstk is not looked at; no shares are reserved
     "gkx_currat": 0.75,
     "gkx_depr": 0.08,
     "gkx_quick": 0.375,
     "gkx_roic": -4 / 85,                # (-3 - 1) / (-20 + 110 - 5)
     "gkx_secured": 0.0,
     "gkx_securedind": 0.0,
-    "gkx_realestate": 0.25,
+    "gkx_realestate": 0.25,             # (20 + 0) / 80
     "gkx_tang": (5 + 7.15 + 8.205 + 26.75) / 90,
     "gkx_hire": -0.1,
     "gkx_agr": -20 / 110,
@@ -268,6 +269,11 @@ def test_earlier_capital_expenditure_falls_back_too() -> None:
         (items(dcvt=None, dcpstk=2, pstk=None), 1.0),
         (items(dcvt=4, dcpstk=None, pstk=None), 1.0),
         (items(dcvt=None, dcpstk=None, pstk=3), 0.0),
+        (items(dcvt=None, dcpstk=None, cshrc=0.5), 1.0),
+        (items(dcvt=0, cshrc=0.5), 1.0),
+        (items(dcvt=0, cshrc=0), 0.0),
+        (items(dcvt=4, cshrc=0), 1.0),
+        (items(dcvt=4, cshrc=None), 1.0),
     ],
 )
 def test_convertible_debt(items: dict, expected: float) -> None:
@@ -317,7 +323,7 @@ def test_zero_denominators_are_missing_everywhere() -> None:
     # scstkc = 0 is the one signal of Piotroski that holds.
     assert defined == {
         **dict.fromkeys(("gkx_convind", "gkx_securedind", "gkx_divi", "gkx_divo", "gkx_rd", "gkx_pctacc"), 0.0),
-        **dict.fromkeys(("gkx_mve_f", "gkx_sale", "gkx_cash_above_income"), 0.0),
+        **dict.fromkeys(("gkx_mve_f", "gkx_sale", "gkx_cash_above_income", "gkx_naicsh"), 0.0),
         "gkx_ps": 1.0,
         "gkx_age": 3.0,
         "gkx_fyear": 2003.0,
@@ -332,11 +338,39 @@ def test_tax_rate_of_the_fiscal_year(year: int, rate: float) -> None:
     assert evaluate({year: GROWING[2003]})["gkx_tax_to_book"] == pytest.approx(8.4 / rate / 12)
 
 
-def test_tax_falls_back_to_total_tax() -> None:
-    assert evaluate({2018: {**GROWING[2003], "txfed": None}})["gkx_tax_to_book"] == pytest.approx(6 / 0.21 / 12)
-    # Neither tax nor income is positive: the quotient stands.
-    assert evaluate({2003: items(ib=-2, txt=-0.7)})["gkx_tax_to_book"] == pytest.approx(1.0)
-    assert evaluate({2003: items(ib=-2, txt=0.7)})["gkx_tax_to_book"] == 1.0
+@pytest.mark.parametrize("absent", ["txfo", "txfed"])
+def test_tax_falls_back_to_total_tax_less_deferred(absent: str) -> None:
+    # (6 - 1.5) / 0.21 / 12
+    assert evaluate({2018: {**GROWING[2003], absent: None}})["gkx_tax_to_book"] == pytest.approx(4.5 / 0.21 / 12)
+    assert evaluate({2018: {**GROWING[2003], absent: None, "txdi": None}})["gkx_tax_to_book"] is None
+
+
+@pytest.mark.parametrize(
+    ("tax", "expected"),
+    [
+        # Neither tax nor income is positive: the quotient stands, -0.7 / 0.35 / -2.
+        (items(ib=-2, txt=-0.6, txdi=0.1), 1.0),
+        (items(ib=-4, txfo=-0.5, txfed=-0.2, txt=-1, txdi=0), 0.5),
+        # Tax is paid: by its own items, by what is not deferred, or by the latter where the former say that none is.
+        (items(ib=-4, txfo=1, txfed=-0.3, txt=-1, txdi=0), 1.0),
+        (items(ib=-4, txt=0.7, txdi=0.2), 1.0),
+        (items(ib=-4, txfo=-0.5, txfed=-0.2, txt=0.7, txdi=0.2), 1.0),
+        (items(ib=0, txt=0.7, txdi=0.2), 1.0),
+        # More tax is deferred than there is.
+        (items(ib=-2, txt=0.7, txdi=1.4), 1.0),
+        (items(ib=-4, txt=0.7, txdi=1.4), 0.5),
+        # What is not known says nothing of tax, and nothing of income.
+        (items(ib=-4, txt=0.7), None),
+        (items(txfo=1, txfed=1), None),
+    ],
+)
+def test_tax_without_income(tax: dict, expected: float | None) -> None:
+    assert evaluate({2003: tax})["gkx_tax_to_book"] == (None if expected is None else pytest.approx(expected))
+
+
+def test_real_estate_needs_buildings_and_leases() -> None:
+    for absent in ("fatb", "fatl"):
+        assert evaluate(changed(GROWING, 2003, **{absent: None}))["gkx_realestate"] is None
 
 
 def test_organisational_capital_is_the_recursion_from_the_first_year() -> None:

@@ -53,7 +53,15 @@ def test_industry_momentum_is_the_industry_mean() -> None:
 
 def test_sin_stocks() -> None:
     codes = [2079, 2080, 2085, 2086, 2099, 2100, 2199, 2200, 7990, None]
-    assert values_of("gkx_sin", sic=codes) == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, None]
+    none = [None] * len(codes)
+    expected = [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, None]
+    assert values_of("gkx_sin", sic=codes, gkx_naicsh=none) == expected
+    assert values_of("gkx_sin", sic=codes, gkx_naicsh=[721110.0] * len(codes)) == expected
+    gaming = [7132.0, 71312.0, 713210.0, 71329.0, 713290.0, 72112.0, 721120.0]
+    assert values_of("gkx_sin", sic=[7011] * 7, gkx_naicsh=gaming) == [1.0] * 7
+    assert values_of("gkx_sin", sic=[None, None, 2111], gkx_naicsh=[713290.0, None, 713290.0]) == [1.0, None, 1.0]
+    beside = [713.0, 71321.0, 713291.0, 72111.0, 721121.0, 7132100.0]
+    assert values_of("gkx_sin", sic=[7990] * 6, gkx_naicsh=beside) == [0.0] * 6
 
 
 def test_size_is_market_equity_of_the_month() -> None:

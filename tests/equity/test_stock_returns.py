@@ -161,9 +161,23 @@ def test_figures():
         "delisting_return_reported": 1,
         "delisting_return_filled": 1,
         "delisting_return_missing": 2,
+        "delisted_without_month_before": 0,
     }
     without = returns_figures(rows, MAY, StockReturnsSettings(delisting="none"))
     assert (without["delisting_return_filled"], without["delisting_return_missing"]) == (0, 3)
+
+
+def test_a_delisting_without_a_month_before_has_no_return_and_is_counted():
+    rows = crsp(
+        {"month": APRIL, "permno": 1},
+        {"month": MAY, "permno": 1, "dlret": -0.2, "dlstcd": 574, **GONE},
+        {"month": MAY, "permno": 2, "ret": 0.1, "dlret": -0.5, "dlstcd": 574, **GONE},
+        {"month": MAY, "permno": 3, "ret": 0.1},
+        {"month": JUNE, "permno": 4, **GONE},
+    )
+    assert stock_returns(rows, FACTORS, [MAY])["permno"].to_list() == [1]
+    figures = returns_figures(rows, MAY)
+    assert (figures["delisted"], figures["delisted_without_month_before"]) == (1, 1)
 
 
 def test_an_unknown_profile_is_refused():

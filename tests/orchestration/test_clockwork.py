@@ -13,7 +13,9 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from pipeline.panel.calendar import shift
 from pipeline.schedules import last_trading_day, why_not_yet
+from pipeline.simulation.history import history
 from pipeline.simulation.layouts import write_extracts
+from pipeline.simulation.market import simulate
 
 
 def tick(definitions, instance, day) -> dg.RunRequest | dg.SkipReason:
@@ -73,6 +75,19 @@ def test_an_optional_or_half_filled_table_is_waited_for(definitions, instance, h
 def test_a_table_that_has_long_ended_is_not_waited_for(definitions, instance, home, macro_tables):
     cut(home, macro_tables, "french/F-F_Momentum_Factor", pl.col("date") < shift(END, -5))
     assert tick(definitions, instance, shift(END, 1)).partition_key == str(END)
+
+
+@pytest.mark.parametrize("table", ["crsp.msenames", "crsp.msedelist"])
+def test_names_and_delistings_of_an_older_file_are_waited_for(table, tmp_path):
+    stocks = simulate("tiny", end=END).tables
+    tables = {name: stocks[name] for name in ("crsp.msf", "crsp.msenames", "crsp.msedelist")}
+    workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("stocks", tables))
+    workshop.refresh(["crsp_monthly"])
+    assert not [reason for reason in why_not_yet(workshop, END) if "crsp." in reason]
+    write_extracts(history({table: tables[table]}, shift(END, -1)), workshop.home.extracts_folder)
+    workshop.refresh(["crsp_monthly"])
+    reasons = [reason for reason in why_not_yet(workshop, END) if "crsp." in reason]
+    assert reasons == [f"{table} ends in 2026-09, before 2026-10"]
 
 
 def test_restated_data_are_refitted_again(definitions, instance, home, macro_tables):

@@ -108,8 +108,8 @@ def test_partitions_do_not_depend_on_later_rows_that_are_read_with_them(
 
 def _assert_rows_of_the_month_itself_matter(found, whole, month):
     different = {asset for asset in NAMES if found[asset, month] != whole[asset, month]}
-    # No series of FRED-MD is published in the month it is about, no fiscal year is used in which it ends, no company took
-    # another name in the month.
+    # No series of FRED-MD is published in the month it is about, no fiscal year is used in which it ends, and in this
+    # month no company took another name.
     quiet = {"fred_md", "macro_factors", "compustat_annual", "firm_names", "bond_issuer_candidates"}
     assert different == NAMES - MEMBERSHIP - quiet
 

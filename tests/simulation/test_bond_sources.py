@@ -176,7 +176,8 @@ def test_sources(demo: Market, table: str) -> None:
     share = frame["code"].n_unique() / truth["cusip"].n_unique()
     assert 0.1 < share < 0.5
     months = demo.economy.clock.dates[demo.economy.clock.first_snapshot :]
-    bounds = {"bonds.lehman": months[:60], "bonds.mergent": months, "bonds.datastream": months[60:]}[table]
+    third = len(months) // 3
+    bounds = {"bonds.lehman": months[:third], "bonds.mergent": months, "bonds.datastream": months[third:]}[table]
     assert (frame["month"].min(), frame["month"].max()) == (bounds[0], bounds[-1])
     sessions = set(demo.economy.clock.sessions.tolist())
     if table == "bonds.mergent":

@@ -119,7 +119,7 @@ def test_bonds_enter_leave_and_return(demo: Market) -> None:
             + 1
         )
     )
-    assert spans["first"].n_unique() > 150
+    assert spans["first"].n_unique() > 125
     assert spans["last"].n_unique() > 100
     gaps = spans.filter(pl.col("span") > pl.col("rows"))
     assert 50 < gaps.height < 1000

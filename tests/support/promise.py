@@ -15,7 +15,7 @@ from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from pipeline.panel.calendar import month_range, shift
 from pipeline.simulation.history import known_day, open_ends
-from pipeline.simulation.layouts import INTERVAL_ENDS, write_extracts
+from pipeline.simulation.layouts import INTERVAL_ENDS, date_column, write_extracts
 from resources.home import Home
 
 END = date(2026, 10, 1)
@@ -170,13 +170,18 @@ def with_late_returns(
 
 
 def _with_late_ends(table: str, frame: pl.DataFrame, month: date, change: Callable[[pl.Expr], pl.Expr]) -> pl.DataFrame:
-    """Move the ends of intervals after ``month``."""
+    """Move the ends of intervals after ``month``, none before its start.
+
+    Names that end with the data stay, unless their ends are not known yet: without them the file would be an old one.
+    """
     following = shift(month, 1)
     column = pl.col(INTERVAL_ENDS[table])
+    lasting = column == column.max() if table == "crsp.msenames" else pl.lit(False)
     days = (column - pl.lit(following)).dt.total_days().cast(pl.Float64)
     after = change(days).cast(pl.Float64)
     moved = pl.lit(following) + pl.duration(days=after.clip(lower_bound=0).floor().cast(pl.Int64))
+    moved = pl.max_horizontal(moved, date_column(table))
     late = (column >= following).fill_null(False)
     unknown = frame.select(late & after.is_null()).to_series()
-    changed = frame.with_columns(pl.when(late).then(moved).otherwise(column).alias(INTERVAL_ENDS[table]))
+    changed = frame.with_columns(pl.when(late & ~lasting).then(moved).otherwise(column).alias(INTERVAL_ENDS[table]))
     return pl.concat([changed.filter(~unknown), open_ends(table, frame.filter(unknown), following)])
