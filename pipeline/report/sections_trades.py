@@ -143,9 +143,9 @@ def _spreads(numbers: TradeNumbers) -> Content:
             charts_trades.band(bands, "duration", "Effective duration", "years"),
         ],
         columns=2,
-        caption="Median (line) and quartiles (band) of each month's bonds, every bond alike. The spread is the yield less "
-        "that of a Treasury with the same payments, priced off the zero curve. Medians by rating: classes with at least "
-        f"{FEWEST} bonds in the month.",
+        caption="Median (line) and quartiles (band) of each month's bonds, every bond alike. The spread is the yield "
+        "less that of a Treasury with the same payments, priced off the zero curve. Medians by rating: classes with at "
+        f"least {FEWEST} bonds in the month.",
     )
 
 
