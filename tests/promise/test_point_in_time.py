@@ -86,7 +86,8 @@ def _home(future, month, market, factory):
 
 @pytest.mark.parametrize(
     ("future", "month", "unchanged"),
-    [(_changed, LATE, MEMBERSHIP), (_thinned, EARLY, set())],
+    # In the last months no company considered as an issuer takes another name; earlier some do.
+    [(_changed, LATE, MEMBERSHIP | {"bond_issuer_candidates"}), (_thinned, EARLY, set())],
     ids=["changed", "thinned"],
 )
 def test_partitions_do_not_depend_on_later_rows_that_are_read_with_them(

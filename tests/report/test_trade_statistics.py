@@ -105,8 +105,8 @@ def test_every_letter_is_in_its_class() -> None:
     frame = pl.DataFrame({"letter": list(INDEX_RATINGS), "rating": list(INDEX_RATINGS.values())})
     named = dict(frame.select("letter", trade_statistics.rating_class().alias("name")).iter_rows())
     for letter, name in named.items():
-        grade = letter.rstrip("123")
-        expected = {"AAA": "AAA to AA", "AA": "AAA to AA"}.get(grade, grade)
+        grade = letter.rstrip("123+-")
+        expected = {"AAA": "AAA to AA", "AA": "AAA to AA", "BAA": "BBB", "BA": "BB"}.get(grade, grade)
         assert name == (expected if expected in RATING_CLASSES else "CCC and below")
     assert pl.select(rating=pl.lit(None, pl.Float64)).select(trade_statistics.rating_class()).item() == UNRATED
 
