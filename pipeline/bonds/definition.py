@@ -6,7 +6,7 @@ The entries themselves stand in ``contract``, ``fundamentals``, ``moments``, ``m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,8 @@ import polars as pl
 
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats, MonthlySeries, PanelMonth
+from pipeline.panel.regression import WalkForwardSettings, WindowFit, walk_forward_month
+from pipeline.panel.windows import Window
 
 NOTEBOOK, DG, ISSUER, SORTS = "notebook", "dg", "issuer", "sorts"
 """Sets: the 31 of the bond notebook; the features of single bonds in Duraj and Giesecke (2025); every fundamental of
@@ -41,6 +43,18 @@ class BondMonth(PanelMonth):
 
     series: MonthlySeries
     settings: BondCharacteristicsSettings
+
+    def excess_return_on(self, factors: Sequence[str], window: Window) -> WindowFit:
+        """Regress each bond's excess return on factors common to all, over the months of a window that ends with m."""
+        return walk_forward_month(
+            self.panel,
+            self.series,
+            self.month,
+            self.positions,
+            response="ret_excess",
+            common=factors,
+            settings=WalkForwardSettings(window=window),
+        )
 
 
 WindowFormula = Callable[[BondMonth], Floats]

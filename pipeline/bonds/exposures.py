@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pipeline.bonds.definition import NOTEBOOK, BondMonth, Characteristic
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.panel.dense import Floats
-from pipeline.panel.regression import WalkForwardSettings, walk_forward_month
 
 VIX_REGRESSORS = (
     "mkt_rf",
@@ -22,28 +21,12 @@ BOND_REGRESSORS = ("bond_market_factor",)
 
 
 def _vix_beta(bonds: BondMonth) -> Floats:
-    fit = walk_forward_month(
-        bonds.panel,
-        bonds.series,
-        bonds.month,
-        bonds.positions,
-        response="ret_excess",
-        common=VIX_REGRESSORS,
-        settings=WalkForwardSettings(window=bonds.settings.vix_beta),
-    )
+    fit = bonds.excess_return_on(VIX_REGRESSORS, bonds.settings.vix_beta)
     return fit.slopes[:, -2] + fit.slopes[:, -1]
 
 
 def _bond_beta(bonds: BondMonth) -> Floats:
-    fit = walk_forward_month(
-        bonds.panel,
-        bonds.series,
-        bonds.month,
-        bonds.positions,
-        response="ret_excess",
-        common=BOND_REGRESSORS,
-        settings=WalkForwardSettings(window=bonds.settings.bond_beta),
-    )
+    fit = bonds.excess_return_on(BOND_REGRESSORS, bonds.settings.bond_beta)
     return fit.slopes[:, 0]
 
 

@@ -15,7 +15,6 @@ from pipeline.bonds.definition import SORTS, BondMonth, Characteristic
 from pipeline.bonds.settings import BondCharacteristicsSettings
 from pipeline.equity.price import cumulative_return
 from pipeline.panel.dense import Floats
-from pipeline.panel.regression import WalkForwardSettings, walk_forward_month
 from pipeline.panel.windows import sum_months
 
 INTERMEDIARY_REGRESSORS = ("intermediary", "mkt_rf")
@@ -23,29 +22,13 @@ IDIOSYNCRATIC_REGRESSORS = ("mkt_rf", "smb", "hml", "default_spread", "term_spre
 
 
 def _intermediary_beta(bonds: BondMonth) -> Floats:
-    fit = walk_forward_month(
-        bonds.panel,
-        bonds.series,
-        bonds.month,
-        bonds.positions,
-        response="ret_excess",
-        common=INTERMEDIARY_REGRESSORS,
-        settings=WalkForwardSettings(window=bonds.settings.intermediary_beta),
-    )
+    fit = bonds.excess_return_on(INTERMEDIARY_REGRESSORS, bonds.settings.intermediary_beta)
     return fit.slopes[:, 0]
 
 
 def _idiosyncratic_volatility(bonds: BondMonth) -> Floats:
     window = bonds.settings.idiosyncratic_volatility
-    fit = walk_forward_month(
-        bonds.panel,
-        bonds.series,
-        bonds.month,
-        bonds.positions,
-        response="ret_excess",
-        common=IDIOSYNCRATIC_REGRESSORS,
-        settings=WalkForwardSettings(window=window),
-    )
+    fit = bonds.excess_return_on(IDIOSYNCRATIC_REGRESSORS, window)
     factors = bonds.series.window(IDIOSYNCRATIC_REGRESSORS, bonds.month, window.months)
     explained = sum_months(factors.T[:, :, None] * fit.slopes.T[:, None, :])
     residuals = bonds.window("ret_excess", window.months) - fit.intercepts - explained
