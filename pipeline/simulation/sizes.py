@@ -74,7 +74,7 @@ SIZES: dict[str, MarketSize] = {
             sectors=4, series=12, vintages=3, hazard=1.5,
         ),
         MarketSize(
-            name="demo", months=138, lead=60, bonds=830, alive=400, issuers=230, other_firms=120,
+            name="demo", months=126, lead=60, bonds=800, alive=400, issuers=220, other_firms=100,
             sectors=14, series=40, vintages=4, daily_lead=60,
         ),
         MarketSize(
