@@ -27,6 +27,7 @@ from pipeline.bonds.portfolio_characteristics import lookback as portfolio_lookb
 from pipeline.bonds.portfolios import SORTED_BY, bond_portfolios
 from pipeline.bonds.portfolios import lookback as sort_lookback
 from pipeline.bonds.prices import bond_prices, prices_figures
+from pipeline.bonds.ratings import ratings_figures
 from pipeline.bonds.registry import NAMES, lookback
 from pipeline.bonds.returns import bond_returns
 from pipeline.bonds.snapshot import snapshot_from_index, snapshot_from_trades
@@ -78,10 +79,15 @@ def _bond_issues(inputs: Inputs, months: Sequence[date], settings: Settings) -> 
     )
 
 
+def _issues_figures(rows: pl.DataFrame, inputs: Inputs, month: date, settings: Settings) -> dict[str, object]:
+    ratings = inputs.get("ratings")
+    return issues_figures(rows) | ({} if ratings is None else ratings_figures(ratings, month))
+
+
 def _bond_prices(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     return bond_prices(
         inputs["bond_issues"],
-        inputs.get("trace_daily"),
+        inputs["trace_daily"],
         _present(inputs),
         inputs.get("recovery"),
         inputs["treasury_curve"],
@@ -125,7 +131,7 @@ def _bond_returns(inputs: Inputs, months: Sequence[date], settings: Settings) ->
         return bond_returns(inputs["index_returns"], inputs["index_snapshot"], inputs["french_factors"], months)
     return trade_returns(
         inputs["bond_issues"],
-        inputs.get("trace_daily"),
+        inputs["trace_daily"],
         _present(inputs),
         inputs.get("recovery"),
         inputs["french_factors"],
@@ -203,14 +209,17 @@ def _bond_characteristics(inputs: Inputs, months: Sequence[date], settings: Sett
 
 def _characteristics_reads(settings: Settings) -> dict[str, Read]:
     back = {table: months - 1 for table, months in lookback(settings.bond_characteristics).items()}
-    reads: dict[str, Read] = {asset: Partitions(source=asset, lookback=months) for asset, months in back.items()}
-    reads["bond_universe"] = Partitions(source="bond_universe")
-    reads["bond_snapshot"] = Partitions(source="bond_snapshot", lookback=back["bond_snapshot"], spine=True)
-    reads["firm_characteristics"] = Partitions(source="firm_characteristics", optional=True)
-    if not settings.bonds.trades:
-        # The index extract has its issuers' figures itself and knows no stocks.
-        del reads["firm_characteristics"]
-    return reads
+    # The index extract has its issuers' figures itself and knows no stocks.
+    optional = ["firm_characteristics"] if settings.bonds.trades else []
+    return {
+        "bond_universe": Partitions(source="bond_universe"),
+        "bond_snapshot": Partitions(source="bond_snapshot", lookback=back["bond_snapshot"], spine=True),
+        **{
+            asset: Partitions(source=asset, lookback=back[asset])
+            for asset in ("bond_returns", "french_factors", "treasury_curve", "vix_innovation", "bond_market_factor")
+        },
+        **{asset: Partitions(source=asset, lookback=back[asset], optional=True) for asset in optional},
+    }
 
 
 def _bond_portfolios(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
@@ -285,7 +294,7 @@ ASSETS = (
             "amounts": _fisd("amt_out_hist", optional=True),
         },
         compute=_bond_issues,
-        figures=lambda rows, *_: issues_figures(rows),
+        figures=_issues_figures,
         settings=("bond_issues",),
     ),
     MonthlyAsset(

@@ -15,9 +15,8 @@ import polars as pl
 
 from pipeline.bonds.issuer_accounts import VALUES
 from pipeline.bonds.ratings import SCALES, letters
+from pipeline.bonds.source import INDEX, TRADES
 from pipeline.panel.cross_section import finite
-
-INDEX, TRADES = "index", "trades"
 
 _COMPOSITE = (
     "AAA",

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.bonds.month_end import PRIORITY, RECOVERY
 from pipeline.bonds.portfolios import BOND_SORTS
-from pipeline.bonds.snapshot import INDEX
+from pipeline.bonds.source import INDEX
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.report import (
     charts_sorts,
