@@ -74,8 +74,8 @@ SIZES: dict[str, MarketSize] = {
             sectors=4, series=12, vintages=3, hazard=1.5,
         ),
         MarketSize(
-            name="demo", months=126, lead=60, bonds=800, alive=400, issuers=220, other_firms=100,
-            sectors=14, series=40, vintages=4, daily_lead=60,
+            name="demo", months=126, lead=60, bonds=800, alive=400, issuers=220, other_firms=60,
+            sectors=14, series=40, vintages=4, daily_lead=48,
         ),
         MarketSize(
             name="notebook", months=195, lead=120, bonds=17_000, alive=3_700, issuers=2_600, other_firms=400,
