@@ -1,0 +1,178 @@
+"""Factor models as months arrive: one month at a time, every family, the chain, forecasts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.models.factor_model import AssetReturns, CrossSection, MonthlySeries, Sample
+from pipeline.models.families import FAMILIES, FactorModelSettings
+from pipeline.models.managed_portfolios import CONSTANT
+from pipeline.models.observed_factors import OBSERVED
+from pipeline.models.recursion import FORECAST_SCHEMA, SCHEMA, RecursionState, forecasts, model_month
+from pipeline.panel.calendar import shift
+from pipeline.simulation.factor_model import FactorModelSettings as Truth
+from pipeline.simulation.factor_model import simulate_factor_model
+
+SETTINGS = FactorModelSettings(
+    n_factors=(1, 2),
+    direction_factors=(1,),
+    min_months=48,
+    refit_months=3,
+    asset_months=24,
+    starts=1,
+    max_iterations=20,
+)
+OBSERVED_NAMES = tuple(dict.fromkeys(name for factors in OBSERVED.values() for name in factors))
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    simulated = simulate_factor_model(Truth(n_months=56, n_assets=30, seed=3)).sample
+    rng = np.random.default_rng(0)
+    values = 0.05 * rng.standard_normal((56, len(OBSERVED_NAMES)))
+    return replace(simulated, observed=MonthlySeries(months=simulated.months, names=OBSERVED_NAMES, values=values))
+
+
+def _run(family: str, sample: Sample, months: list[date]) -> tuple[pl.DataFrame, list[RecursionState]]:
+    state, frames, states = None, [], []
+    for month in months:
+        frame, state = model_month(
+            FAMILIES[family].specifications(SETTINGS), sample.through(month), state, month, SETTINGS
+        )
+        frames.append(frame)
+        states.append(state)
+    return pl.concat(frames), states
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_estimates_and_forecasts(family: str, sample: Sample) -> None:
+    months = list(sample.months[45:52])
+    frame, states = _run(family, sample, months)
+    assert frame.schema == SCHEMA
+    assert frame["month"].unique().sort().to_list() == months[2:]
+    sizes = FAMILIES[family].specifications(SETTINGS)
+    assert frame.height == 5 * len(sizes)
+    assert frame.group_by("month").agg(pl.col("refitted").any()).sort("month")["refitted"].to_list()[0]
+    panel = sample.panel
+    rows = slice(int(panel.bounds[51]), int(panel.bounds[52]))
+    section = CrossSection(assets=panel.assets[rows], characteristics=panel.characteristics[rows])
+    made = forecasts([states[-1]], section, months[-1])
+    assert made.schema == FORECAST_SCHEMA
+    assert made["target_month"].unique().to_list() == [shift(months[-1], 1)]
+    assert made.select("model", "n_factors").unique().height == len(sizes)
+    assert made["forecast"].is_finite().all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parameters_are_estimated_every_so_many_months(family: str, sample: Sample) -> None:
+    frame, _ = _run(family, sample, list(sample.months[47:54]))
+    refitted = frame.group_by("month").agg(pl.col("refitted").all()).sort("month")["refitted"].to_list()
+    assert refitted == [True, False, False, True, False, False, True]
+
+
+def test_between_estimations_factors_are_carried_on_under_the_last_parameters(sample: Sample) -> None:
+    frame, states = _run("rdcfm", sample, list(sample.months[47:50]))
+    first, _, third = (state.results["rdcfm.2"] for state in states)
+    assert np.array_equal(first.loadings.gamma, third.loadings.gamma)
+    assert np.array_equal(first.parameters["omega"], third.parameters["omega"])
+    assert len(third.factors) == len(first.factors) + 2
+    np.testing.assert_allclose(third.factors[: len(first.factors)], first.factors, rtol=0, atol=1e-14)
+    assert frame.filter(n_factors=2)["iterations"].to_list()[1:] == [0, 0]
+
+
+def test_later_months_of_the_sample_change_nothing(sample: Sample) -> None:
+    month = sample.months[49]
+    for family in ("cfm", "observed", "pca", "ipca_sizes"):
+        alone, _ = _run(family, sample.through(month), [month])
+        within, _ = _run(family, sample, [month])
+        assert alone.equals(within), family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_state_survives_being_stored(family: str, sample: Sample) -> None:
+    _, states = _run(family, sample, [sample.months[47]])
+    again = RecursionState.from_arrays(*states[0].to_arrays())
+    assert again.month == states[0].month
+    for name, result in states[0].results.items():
+        np.testing.assert_array_equal(again.results[name].factors, result.factors)
+        np.testing.assert_array_equal(again.results[name].expected_factor, result.expected_factor)
+        assert again.results[name].loadings.__class__ is result.loadings.__class__
+
+
+def test_a_series_that_begins_late_holds_up_its_models_alone(sample: Sample) -> None:
+    values = sample.observed.values.copy()
+    values[:10, OBSERVED_NAMES.index("q_roe")] = np.nan
+    late = replace(sample, observed=replace(sample.observed, values=values))
+    frame, _ = _run("observed", late, [late.months[50]])
+    assert set(OBSERVED) - set(frame["model"]) == {"q"}
+    later, _ = _run("observed", late, [late.months[55]])
+    assert set(later["model"]) == set(OBSERVED) - {"q"}
+    assert late.begun(OBSERVED["q"]).months == late.months[10:]
+
+
+def test_a_series_that_ends_early_holds_up_later_months_alone(sample: Sample) -> None:
+    values = sample.instruments.values.copy()
+    values[52:] = np.nan
+    ended = replace(sample, instruments=replace(sample.instruments, values=values))
+    within, _ = _run("dcfm", ended, [ended.months[51]])
+    whole, _ = _run("dcfm", sample, [sample.months[51]])
+    assert within.equals(whole)
+    with pytest.raises(ValueError, match=f"of {ended.months[52]:%Y-%m} is missing"):
+        _run("dcfm", ended, [ended.months[52]])
+
+
+def test_a_gap_in_a_series_is_named() -> None:
+    months = tuple(shift(date(2001, 1, 1), each) for each in range(3))
+    with pytest.raises(ValueError, match="smb of 2001-02 is missing"):
+        MonthlySeries(months=months, names=("smb",), values=np.array([[0.1], [np.nan], [0.2]])).complete()
+
+
+def test_the_chain_is_checked(sample: Sample) -> None:
+    stale = RecursionState(month=sample.months[40])
+    with pytest.raises(ValueError, match="not of the month before"):
+        model_month(FAMILIES["cfm"].specifications(SETTINGS), sample, stale, sample.months[50], SETTINGS)
+    with pytest.raises(ValueError, match="which comes later"):
+        model_month(FAMILIES["cfm"].specifications(SETTINGS), sample, None, sample.months[50], SETTINGS)
+    section = CrossSection(assets=np.array(["a"]))
+    with pytest.raises(ValueError, match="states of that month"):
+        forecasts([stale], section, sample.months[50])
+
+
+def test_assets_without_characteristics_have_their_own_families(sample: Sample) -> None:
+    returns = replace(sample.returns, values=np.nan_to_num(sample.returns.values))
+    parts = {"instruments": sample.instruments, "observed": sample.observed, "returns": returns}
+    for family in FAMILIES.values():
+        if family.needs_without is None:
+            continue
+        bare = Sample(**{name: parts[name] for name in family.needs_without})
+        frame, state = model_month(family.specifications(SETTINGS), bare.first(50), None, bare.months[49], SETTINGS)
+        assert frame.height == len(family.specifications(SETTINGS))
+        assets = np.array(sample.returns.assets)
+        made = forecasts([state], CrossSection(assets=assets), bare.months[49])
+        assert made.filter(model="zero")["forecast"].to_list() == [0.0] * made.filter(model="zero").height
+        assert made.height > 0
+
+
+def test_the_prevailing_mean_is_each_assets_own(sample: Sample) -> None:
+    _, states = _run("naive", sample, [sample.months[55]])
+    result = states[0].results["mean.1"]
+    values = sample.returns.values
+    means = np.where((~np.isnan(values)).sum(axis=0) >= SETTINGS.asset_months, np.nanmean(values, axis=0), np.nan)
+    np.testing.assert_allclose(result.loadings.betas[:, 0], means, rtol=1e-12)
+    assert CONSTANT not in OBSERVED_NAMES
+
+
+def test_settings_that_no_history_satisfies_are_refused() -> None:
+    for wrong in ({"n_factors": ()}, {"n_factors": (0,)}, {"refit_months": 0}, {"min_months": 12}, {"norm": "none"}):
+        with pytest.raises(ValueError, match="."):
+            FactorModelSettings(**wrong)
+
+
+def test_returns_without_months_have_no_assets() -> None:
+    returns = AssetReturns(months=(), assets=(), values=np.empty((0, 0)))
+    assert returns.take(slice(0, 0)).assets == ()
