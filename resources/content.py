@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,11 @@ _DIGEST_BYTES = 16
 
 def combine(parts: Iterable[str]) -> str:
     """Hash an ordered sequence of strings; no two different sequences share their encoding."""
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    pieces: list[bytes] = []
     for part in parts:
         encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()
+        pieces += (len(encoded).to_bytes(8, "little"), encoded)
+    return hashlib.blake2b(b"".join(pieces), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
@@ -75,8 +75,9 @@ def month_digests(frame: pl.DataFrame) -> dict[date, tuple[int, str]]:
 
 def month_contents(frame: pl.DataFrame, months: Iterable[date]) -> dict[date, str]:
     """:func:`content_hash` of the rows of each month, also of one without rows; ``frame`` as in `month_digests`."""
-    described, nothing = month_digests(frame), content_hash(frame.clear(), [])
-    return {month: described[month][1] if month in described else nothing for month in months}
+    described, wanted = month_digests(frame), list(months)
+    nothing = "" if described.keys() >= set(wanted) else content_hash(frame.clear(), [])
+    return {month: described[month][1] if month in described else nothing for month in wanted}
 
 
 def _digests(frame: pl.DataFrame, lengths: Sequence[int]) -> list[str]:
@@ -110,6 +111,7 @@ def _bytes(values: pl.Series, bounds: np.ndarray) -> tuple[memoryview, list[int]
     return memoryview(cells.buffers()[2] or b""), at.tolist()
 
 
+@lru_cache(maxsize=4096)
 def _canonical(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
     """Null flags (of a list: its length, and -1 for null), and values without nulls, of a column."""
     column = pl.col(name)

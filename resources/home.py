@@ -100,10 +100,15 @@ class Home:
         """Vendor tables, staged by month under ``<home>/staged``."""
         return ExtractStore(self.extracts_folder, self.folder / "staged")
 
+    @property
+    def settings_file(self) -> Path:
+        """Where settings other than the defaults are written; need not exist."""
+        return self.folder / "settings.toml"
+
     @cached_property
     def settings(self) -> Settings:
         """Settings as written in ``<home>/settings.toml``, what they leave to the files decided by those on disk."""
-        written = load_settings(self.folder / "settings.toml")
+        written = load_settings(self.settings_file)
         return replace(written, bonds=written.bonds.resolved(self.extracts.available()))
 
     def prepare_dagster(self) -> Path:

@@ -8,13 +8,14 @@ windows. Does not: which partitions are out of date (``assets.building``).
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ class Manifest:
 
 def month_label(month: date) -> str:
     """``YYYY-MM``, the name of a month on disk."""
-    return f"{month:%Y-%m}"
+    return month.isoformat()[:7]
 
 
 def replace_file(target: Path, write: Any) -> None:
@@ -102,11 +103,33 @@ def replace_file(target: Path, write: Any) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _text(path: Path) -> str | None:
+def _bytes(path: str) -> bytes | None:
     try:
-        return path.read_text()
+        with open(path, "rb") as file:
+            return file.read()
     except FileNotFoundError:
         return None
+
+
+def _withdraw(folder: Path) -> None:
+    """Make room for a partition: what killed writes left goes, and the manifest of the partition before.
+
+    A crash between the moves of rows and manifest must not leave new rows under an old manifest.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name == _MANIFEST or name.startswith("."):
+            os.unlink(folder / name)
+
+
+def _parquet(rows: pl.DataFrame) -> memoryview:
+    # In memory first: Polars opens a file of a few kilobytes more slowly than it writes one.
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd")
+    return buffer.getbuffer()
 
 
 class Lake:
@@ -120,22 +143,29 @@ class Lake:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._locks: dict[str, FileLock] = {}
 
     def partition(self, asset: str, month: date) -> Path:
         """Folder of a partition, whether it exists or not."""
+        return Path(self._place(asset, month))
+
+    def _place(self, asset: str, month: date) -> str:
         if not _NAME.fullmatch(asset):
             raise ValueError(f"{asset!r} is not an asset's name: lower-case letters, digits and underscores only.")
-        return self.folder / asset / f"month={month_label(month)}"
+        return f"{self.folder}/{asset}/month={month_label(month)}"
 
     def manifest(self, asset: str, month: date) -> Manifest | None:
         """Return the manifest of a partition, None when the partition is not there."""
-        path = self.partition(asset, month) / _MANIFEST
-        text = _text(path)
-        if text is None and path.parent.exists():
+        folder = self._place(asset, month)
+        # A plain string: a build of many months asks for tens of thousands, and a path an entry costs more than all
+        # else.
+        path = f"{folder}/{_MANIFEST}"
+        written = _bytes(path)
+        if written is None and os.path.exists(folder):
             # Somebody may be replacing the partition at this moment.
             with self._lock(asset):
-                text = _text(path)
-        return None if text is None else Manifest(**json.loads(text))
+                written = _bytes(path)
+        return None if written is None else Manifest(**json.loads(written))
 
     def manifests(self, asset: str) -> dict[date, Manifest]:
         """Return the manifests of all partitions of an asset, by month."""
@@ -192,12 +222,9 @@ class Lake:
         content = content or content_hash(ordered, [])
         manifest = Manifest(asset=asset, month=month_label(month), rows=ordered.height, content=content, **provenance)
         with self._lock(asset):
-            for stray in folder.glob(".*"):
-                stray.unlink()
-            # Withdrawn first: a crash between the two moves must not leave new rows under an old manifest.
-            (folder / _MANIFEST).unlink(missing_ok=True)
-            replace_file(folder / _DATA, lambda path: ordered.write_parquet(path, compression="zstd"))
-            replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(asdict(manifest), indent=1)))
+            _withdraw(folder)
+            replace_file(folder / _DATA, lambda path: path.write_bytes(_parquet(ordered)))
+            replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(vars(manifest), indent=1)))
         return manifest
 
     def drop_before(self, asset: str, month: date) -> list[date]:
@@ -216,7 +243,9 @@ class Lake:
         """One writer an asset: rows and manifest of a partition are always of the same build."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        return FileLock(locks / f"{asset}.lock")
+        if asset not in self._locks:
+            self._locks[asset] = FileLock(locks / f"{asset}.lock")
+        return self._locks[asset]
 
     def scan(self, asset: str, months: Iterable[date]) -> pl.LazyFrame | None:
         """Scan the given partitions, all of which must exist; None when no month is asked for."""

@@ -23,12 +23,15 @@ from pipeline.bonds.source import BondSourceSettings
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.equity.daily import DailySettings
 from pipeline.equity.settings import StockReturnsSettings
+from pipeline.equity.test_portfolios import TestPortfolioSettings
 from pipeline.equity.timing import FirmCharacteristicsSettings
 from pipeline.macro.bond_market import BondMarketSettings
 from pipeline.macro.fred_md import FredMdSettings
 from pipeline.macro.goyal_welch import GoyalWelchSettings
 from pipeline.macro.macro_factors import MacroFactorSettings
 from pipeline.macro.vix import VixInnovationSettings
+from pipeline.models.factor_instruments import FactorInstrumentSettings
+from pipeline.models.families import FactorModelSettings
 from pipeline.models.ipca_recursion import IPCASettings
 from pipeline.panel.training import ModelPanelSettings
 from resources.content import settings_hash
@@ -64,6 +67,11 @@ class Settings:
     bond_ipca: IPCASettings = field(default_factory=IPCASettings)
     stock_models: ModelPanelSettings = field(default_factory=ModelPanelSettings)
     stock_ipca: IPCASettings = field(default_factory=IPCASettings)
+    factor_instruments: FactorInstrumentSettings = field(default_factory=FactorInstrumentSettings)
+    bond_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
+    stock_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
+    portfolio_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
+    test_portfolios: TestPortfolioSettings = field(default_factory=TestPortfolioSettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 
     def digest(self, sections: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from promise import END, INDEX, Factory
+from promise import END, INDEX, Factory, Tables
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
@@ -17,9 +17,15 @@ MACRO = ("prices/", "fred/", "french/")
 
 
 @pytest.fixture(scope="session")
-def macro_tables():
-    """Raw macro tables of the tiny market."""
-    return {name: frame for name, frame in simulate("tiny", end=END).tables.items() if name.startswith(MACRO)}
+def tiny_tables() -> Tables:
+    """Raw vendor tables of the tiny market."""
+    return simulate("tiny", end=END).tables
+
+
+@pytest.fixture(scope="session")
+def macro_tables(tiny_tables) -> Tables:
+    """Those of the macro vendors."""
+    return {name: frame for name, frame in tiny_tables.items() if name.startswith(MACRO)}
 
 
 @pytest.fixture
@@ -62,25 +68,11 @@ def run(definitions, instance):
 
 
 @pytest.fixture
-def factory_home_of_bonds(tmp_path) -> Workshop:
+def factory_home_of_bonds(tiny_tables, tmp_path) -> Workshop:
     """A workshop whose bond universe, from the index extract, is built for six months."""
-    tables = {INDEX: simulate("tiny", end=END).tables[INDEX]}
-    workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("bonds", tables))
+    workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("bonds", {INDEX: tiny_tables[INDEX]}))
     workshop.refresh(["bond_universe"])
     first = workshop.origin("bond_universe")
     for name in workshop.closure(["bond_universe"]):
         list(workshop.build(name, month_range(first, shift(first, 5))))
     return workshop
-
-
-@pytest.fixture
-def factory_home_of_tiny(tmp_path) -> Home:
-    """A home of the tiny market with the newest month of some assets."""
-    home = Factory(tmp_path).home("tiny", simulate("tiny", end=END).tables)
-    workshop = Workshop(MONTHLY_ASSETS, home)
-    wanted = ["fred_md", "goyal_welch", "bond_characteristics"]
-    workshop.refresh(wanted)
-    needed = workshop.first_needed(wanted, END)
-    for name in workshop.closure(wanted):
-        list(workshop.build(name, month_range(needed[name], END)))
-    return home

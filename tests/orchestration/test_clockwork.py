@@ -15,7 +15,6 @@ from pipeline.panel.calendar import shift
 from pipeline.schedules import last_trading_day, why_not_yet
 from pipeline.simulation.history import history
 from pipeline.simulation.layouts import write_extracts
-from pipeline.simulation.market import simulate
 
 
 def tick(definitions, instance, day) -> dg.RunRequest | dg.SkipReason:
@@ -78,9 +77,8 @@ def test_a_table_that_has_long_ended_is_not_waited_for(definitions, instance, ho
 
 
 @pytest.mark.parametrize("table", ["crsp.msenames", "crsp.msedelist"])
-def test_names_and_delistings_of_an_older_file_are_waited_for(table, tmp_path):
-    stocks = simulate("tiny", end=END).tables
-    tables = {name: stocks[name] for name in ("crsp.msf", "crsp.msenames", "crsp.msedelist")}
+def test_names_and_delistings_of_an_older_file_are_waited_for(table, tiny_tables, tmp_path):
+    tables = {name: tiny_tables[name] for name in ("crsp.msf", "crsp.msenames", "crsp.msedelist")}
     workshop = Workshop(MONTHLY_ASSETS, Factory(tmp_path).home("stocks", tables))
     workshop.refresh(["crsp_monthly"])
     assert not [reason for reason in why_not_yet(workshop, END) if "crsp." in reason]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from promise import END, Factory
+from promise import Factory
 
 from pipeline import __main__ as command
-from pipeline.simulation.market import simulate
 
 
 @pytest.fixture
@@ -33,8 +32,8 @@ def test_months_that_are_not_closed_are_refused(call):
         call("run", "--to", "2099-01")
 
 
-def test_a_bad_file_ends_in_its_message(call, tmp_path):
-    home = Factory(tmp_path).home("data", {"prices/VIX": simulate("tiny", end=END).tables["prices/VIX"]})
+def test_a_bad_file_ends_in_its_message(call, macro_tables, tmp_path):
+    home = Factory(tmp_path).home("data", {"prices/VIX": macro_tables["prices/VIX"]})
     path = home.extracts_folder / "prices" / "VIX.csv"
     path.write_text(path.read_text() + "2026-10-31,much,much,much,much,much,0\n")
     with pytest.raises(SystemExit, match=r"BadExtract: .*VIX.csv.*"):

@@ -69,15 +69,6 @@ def test_rebuild_from_is_a_tag_of_the_run(run, instance):
         run("french_factors_daily", tags={"rebuild_from": "soon"})
 
 
-def test_a_month_says_what_it_was_made_of(factory_home_of_tiny):
-    home = factory_home_of_tiny
-    said = {name: home.lake.manifest(name, END).metadata for name in ("fred_md", "goyal_welch", "bond_characteristics")}
-    assert said["fred_md"] == {"vintage": "2026-10"}
-    assert "tms:fred" in said["goyal_welch"]["source"]
-    rows = home.lake.read("bond_characteristics", END)
-    assert said["bond_characteristics"]["missing"]["vix_beta"] == rows["vix_beta"].null_count()
-
-
 def test_an_asset_without_its_extracts_says_which(run):
     with pytest.raises(LookupError, match=r"bond_returns needs bonds.index_constituents.parquet in extracts/"):
         run("bond_returns")

@@ -2,11 +2,11 @@
 
 Every monthly asset of the definitions is enumerated, so that a later one is covered without a new line here.
 
-There are three futures. In one everything that can change has changed; in another a third of the later rows is gone as
-well, which a function that looks ahead would notice by what it counts, if not by what it reads; in the last there is no
-later row at all. Each is built from nothing. The first comes late, when every model is estimated, so that forecasts are
-held to the promise, too; the second early, where most of the months lie ahead. The last comes early here, and a month
-before the end in ``test_restatement.test_an_appended_month``.
+There are three futures. In one a third of the later rows is gone and the others are changed, which a function that
+looks ahead would notice by what it counts, if not by what it reads; in another everything that can change has changed;
+in the last there is no later row at all. The first begins early, where most of the months lie ahead, and is built from
+nothing; the second late, when every model is estimated, so that forecasts are held to the promise, too, and in it every
+month after the early one is built again. The last comes early and a month before the end in ``test_same_files``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 from promise import (
+    EARLY,
     END,
     FROM_INDEX,
     INDEX,
@@ -31,12 +32,14 @@ from promise import (
 )
 
 from assets.all import MONTHLY_ASSETS
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import month_range, shift
+from pipeline.simulation.history import history
 from pipeline.simulation.layouts import INTERVAL_ENDS, UNDATED
 from resources.home import Home
 
-EARLY, LATE = date(2021, 3, 1), date(2026, 4, 1)
+LATE = date(2026, 4, 1)
 NAMES = {asset.name for asset in MONTHLY_ASSETS}
+MODELS = {asset.name for asset in MONTHLY_ASSETS if asset.group in ("models", "forecasts")}
 # Changed numbers and words leave membership as it is: which bonds there have been, how many fiscal years of a firm.
 MEMBERSHIP = {"bond_universe", "compustat_history"}
 # Tables in which nothing happens after a month, and the month before some of the ends that a table has.
@@ -75,7 +78,7 @@ def _thinned(table: str, frame: pl.DataFrame, month: date) -> pl.DataFrame:
 
 def _ended(table: str, frame: pl.DataFrame, month: date) -> pl.DataFrame:
     """There is no later row."""
-    return with_late_returns(table, frame.filter(~later(table, frame, month)), month, lambda value: pl.lit(None))
+    return history({table: frame}, month)[table]
 
 
 def _home(future, month, market, factory):
@@ -84,27 +87,40 @@ def _home(future, month, market, factory):
     return factory.home(f"{future.__name__}-{month}", {name: frame for name, frame in tables.items() if frame.height})
 
 
-@pytest.mark.parametrize(
-    ("future", "month", "unchanged"),
-    # In the last months no company considered as an issuer takes another name; earlier some do.
-    [(_changed, LATE, MEMBERSHIP | {"bond_issuer_candidates"}), (_thinned, EARLY, set())],
-    ids=["changed", "thinned"],
-)
-def test_partitions_do_not_depend_on_later_rows_that_are_read_with_them(
-    future, month, unchanged, market, factory, request
-):
-    # One range through the end: the later rows are in the frames from which the earlier partitions come.
-    home = _home(future, month, market, factory)
-    build(home, END)
-    # Asked for only now: another process may have built it meanwhile.
-    whole = contents(request.getfixturevalue("baseline"))
+def _assert_as_in(whole, found, month):
+    """Whatever has a partition up to a month is there and the same, and every asset has some."""
     expected = {key: content for key, content in whole.items() if key[1] <= month}
     assert {asset for asset, _ in expected} == NAMES
-    found = contents(home)
     assert {key: content for key, content in found.items() if key[1] <= month} == expected
-    assert {asset for (asset, each), content in found.items() if content != whole[asset, each]} == NAMES - unchanged
-    if future is _changed:
-        _assert_rows_of_the_month_itself_matter(found, whole, shift(month, 1))
+
+
+def _different(whole, found):
+    return {asset for (asset, each), content in found.items() if content != whole[asset, each]}
+
+
+def test_partitions_do_not_depend_on_later_rows_of_which_some_are_gone(market, factory, request):
+    # One range through the end: the later rows are in the frames from which the earlier partitions come. No model is
+    # estimated yet, so that of the later months those of the models' inputs will do.
+    home = _home(_thinned, EARLY, market, factory)
+    build(home, END, names=NAMES - MODELS)
+    build(home, EARLY, names=MODELS)
+    # Asked for only now: another process may have built it meanwhile.
+    whole, found = contents(request.getfixturevalue("baseline")), contents(home)
+    _assert_as_in(whole, found, EARLY)
+    assert _different(whole, found) == NAMES - MODELS
+
+
+def test_partitions_do_not_depend_on_later_rows_that_are_others(market, factory, baseline):
+    """Every month whose partitions are not built in the other test; so all are, and with later rows in their frames."""
+    factory.copy(baseline, f"{_changed.__name__}-{LATE}")
+    home = _home(_changed, LATE, market, factory)
+    built = build(home, END, rebuild_from=shift(EARLY, 1))
+    assert all(set(month_range(shift(EARLY, 1), END)) <= set(built[name]) for name in NAMES)
+    whole, found = contents(baseline), contents(home)
+    _assert_as_in(whole, found, LATE)
+    # In the last months no company considered as an issuer takes another name; earlier some do.
+    assert _different(whole, found) == NAMES - MEMBERSHIP - {"bond_issuer_candidates"}
+    _assert_rows_of_the_month_itself_matter(found, whole, shift(LATE, 1))
 
 
 def _assert_rows_of_the_month_itself_matter(found, whole, month):
@@ -124,12 +140,6 @@ def test_partitions_from_the_index_extract_do_not_depend_on_later_rows(market, f
     assert {key for key in found if key[1] <= LATE} == {key for key in whole if key[0] in built and key[1] <= LATE}
     assert all(content == whole[key] for key, content in found.items() if key[1] <= LATE)
     assert {name for (name, month), content in found.items() if content != whole[name, month]} == built.keys()
-
-
-def test_partitions_do_not_depend_on_whether_there_are_later_rows(market, factory, request):
-    home = _home(_ended, EARLY, market, factory)
-    build(home, EARLY)
-    assert contents(home) == contents(request.getfixturevalue("baseline"), EARLY)
 
 
 @pytest.mark.parametrize("month", [EARLY, LATE], ids=str)

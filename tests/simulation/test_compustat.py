@@ -1,5 +1,6 @@
 """Statements of the simulated firms: accounts that add up, quarters that sum to years, the economy's own numbers."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -226,20 +227,34 @@ def test_accounts_grow_smoothly_and_sales_have_seasons(tables: Tables) -> None:
     assert sale["4"].item() < 1.5 * sale["1"].item()
 
 
+def _assert_missing(table: pl.DataFrame, expected: dict[str, tuple[float, float]]) -> None:
+    """As often as registered, to three standard errors: firms and their statements are independent draws."""
+    statements = table.group_by("gvkey").len("n")["n"]
+    # As many firms of equally many statements would leave the same doubt about a share of them.
+    firms = statements.sum() ** 2 / (statements**2).sum()
+    for name, (never, sometimes) in expected.items():
+        share = never + (1 - never) * sometimes
+        variance = never * (1 - never) * (1 - sometimes) ** 2 / firms
+        variance += (1 - never) * sometimes * (1 - sometimes) / table.height
+        missing = table[name].null_count() / table.height
+        assert missing == pytest.approx(share, abs=3 * math.sqrt(variance)), name
+
+
 def test_missing_values_come_as_often_as_registered(demo: Market) -> None:
     tables = compustat_tables(demo.economy)
     annual = tables["comp.funda"].filter(**STANDARD)
-    expected = {
-        "sale": 0.002, "xrd": 0.46, "xad": 0.56, "txditc": 0.12, "pstkrv": 0.20, "pstkl": 0.25, "seq": 0.03,
-        "ceq": 0.0125, "oancf": 0.04, "act": 0.21, "ob": 0.76, "tie": 0.62, "sich": 0.03, "pstk": 0.0, "dcvt": 0.24,
+    # Shares of the firms that never have an item, and of the other firms' statements that lack it.
+    in_years = {
+        "sale": (0.0, 0.002), "xrd": (0.45, 0.02), "xad": (0.55, 0.03), "txditc": (0.12, 0.0), "pstkrv": (0.20, 0.0),
+        "pstkl": (0.25, 0.0), "seq": (0.0, 0.03), "ceq": (0.0, 0.0125), "oancf": (0.0, 0.04), "act": (0.20, 0.01),
+        "ob": (0.75, 0.03), "tie": (0.60, 0.05), "sich": (0.0, 0.03), "pstk": (0.0, 0.0), "dcvt": (0.20, 0.05),
     }  # fmt: skip
-    for name, share in expected.items():
-        missing = annual[name].null_count() / annual.height
-        assert missing == pytest.approx(share, abs=0.005 + 0.25 * share), name
+    _assert_missing(annual, in_years)
     quarterly = tables["comp.fundq"].filter(**STANDARD)
-    for name, share in {"rdq": 0.055, "seqq": 0.05, "pstkrq": 0.69, "xrdq": 0.53, "txditcq": 0.16}.items():
-        missing = quarterly[name].null_count() / quarterly.height
-        assert missing == pytest.approx(share, abs=0.005 + 0.25 * share), name
+    in_quarters = {
+        "rdq": (0.0, 0.055), "seqq": (0.0, 0.05), "pstkrq": (0.68, 0.05), "xrdq": (0.50, 0.05), "txditcq": (0.12, 0.05),
+    }  # fmt: skip
+    _assert_missing(quarterly, in_quarters)
     zero = annual.filter(pl.col("invt") == 0).height / annual.height
     assert 0.06 < zero < 0.2
     for table, suffix in ((annual, ""), (quarterly, "q")):
