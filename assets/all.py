@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets import bonds, equity, macro, models, training
+from assets import bonds, equity, factor_models, macro, models, training
 from assets.building import MonthlyAsset
 
 MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
@@ -11,4 +11,5 @@ MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
     *bonds.ASSETS,
     *training.ASSETS,
     *models.ASSETS,
+    *factor_models.ASSETS,
 )

@@ -15,7 +15,7 @@ import polars as pl
 from assets import schemas
 from assets.building import Counted, MonthlyAsset, Previous, Step
 from assets.figures import missing
-from assets.reads import Inputs, Partitions, Read, Rows
+from assets.reads import Beginning, Inputs, Partitions, Read, Rows
 from pipeline.bonds import issuer_accounts as accounts
 from pipeline.bonds import issuer_link
 from pipeline.bonds.characteristics import bond_characteristics
@@ -114,6 +114,14 @@ def _issuers(
         months,
         settings.issuer_match,
     )
+
+
+def _price_sources(settings: Settings) -> dict[str, Read]:
+    """Where prices begin: FISD tells of issues decades before."""
+    if not settings.bonds.trades:
+        return {}
+    sources = ("trace.trace_enhanced", *(f"bonds.{name}" for name in QUOTES))
+    return {source: Beginning(source=source, optional=True, spine=_PRICES) for source in sources}
 
 
 def _issuer_reads(settings: Settings) -> dict[str, Read]:
@@ -287,6 +295,7 @@ ASSETS = (
         ),
         schema=schemas.bond_issues,
         reads=lambda settings: {
+            **_price_sources(settings),
             "issues": _fisd("mergedissue", spine=True),
             "issuers": _fisd("mergedissuer", optional=True),
             "defaults": _fisd("issue_default", optional=True),

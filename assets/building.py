@@ -17,7 +17,7 @@ import polars as pl
 
 from assets.contract import InvalidRows, validated
 from assets.figures import Figures, nothing
-from assets.reads import OPENERS, Absent, Inputs, Partitions, Read, Rows, Source, Vintages
+from assets.reads import OPENERS, Absent, Beginning, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
 from resources.content import month_contents
 from resources.home import Home
@@ -142,6 +142,11 @@ class Workshop:
         return {name: asset.reads(self.home.settings) for name, asset in self.assets.items()}
 
     @cached_property
+    def _settings(self) -> dict[str, str]:
+        """Digest of the sections that each asset depends on."""
+        return {name: self.home.settings.digest(asset.settings) for name, asset in self.assets.items()}
+
+    @cached_property
     def schemas(self) -> dict[str, type[dy.Schema]]:
         """Schemas of all assets under the home's settings."""
         return {name: asset.schema(self.home.settings) for name, asset in self.assets.items()}
@@ -171,7 +176,7 @@ class Workshop:
 
     def tables(self, name: str) -> list[str]:
         """Extract tables on disk that an asset reads itself."""
-        named = [read.source for read in self.reads(name).values() if isinstance(read, Rows)]
+        named = [read.source for read in self.reads(name).values() if isinstance(read, Rows | Beginning)]
         families = [read.source for read in self.reads(name).values() if isinstance(read, Vintages)]
         members = [table for family in families for table in self.family(family)]
         return [table for table in (*named, *members) if table in self.on_disk]
@@ -182,13 +187,20 @@ class Workshop:
         for read in self.reads(name).values():
             if not read.optional:
                 files += self._lacking(read)
-        choices = [
-            [file for read in group for file in self._lacking(self.reads(name)[read])]
-            for group in self.assets[name].any_of
-        ]
-        if choices and all(choices):
-            files.append(" or ".join(dict.fromkeys(" with ".join(choice) for choice in choices)))
+        for words in self._choices(name):
+            choices = [[file for read in group for file in self._lacking(read)] for group in words]
+            if choices and all(choices):
+                files.append(" or ".join(dict.fromkeys(" with ".join(choice) for choice in choices)))
         return list(dict.fromkeys(files))
+
+    def _choices(self, name: str) -> Iterator[list[list[Read]]]:
+        """Give the groups of reads of which one must be there: those named, and optional ones that share a spine."""
+        reads = self.reads(name)
+        yield [[reads[each] for each in group] for group in self.assets[name].any_of]
+        for word in dict.fromkeys(read.spine for read in reads.values() if isinstance(read.spine, str)):
+            shared = [read for read in reads.values() if read.spine == word]
+            if all(read.optional for read in shared):
+                yield [[read] for read in shared]
 
     def _lacking(self, read: Read) -> list[str]:
         if isinstance(read, Partitions):
@@ -218,7 +230,9 @@ class Workshop:
     def _first_of(self, reads: Iterable[Read]) -> date | None:
         """First month for which any of the reads has rows, None when none has."""
         begins = [(read, self._begins(read)) for read in reads]
-        return min((shift(month, read.lag) for read, month in begins if month is not None), default=None)
+        return min(
+            (shift(month, read.lag + read.history - 1) for read, month in begins if month is not None), default=None
+        )
 
     def _begins(self, read: Read) -> date | None:
         if isinstance(read, Partitions):
@@ -286,6 +300,7 @@ class Workshop:
         return {
             key: Absent() if self._lacking(read) else OPENERS[type(read)](read, name, self)
             for key, read in self.reads(name).items()
+            if not isinstance(read, Beginning)
         }
 
     def build(
@@ -346,7 +361,7 @@ class Workshop:
             reads["previous"] = before.digest if before else "none"
         return {
             "code_version": asset.code_version,
-            "settings": self.home.settings.digest(asset.settings),
+            "settings": self._settings[asset.name],
             "reads": reads,
         }
 

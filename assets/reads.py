@@ -41,9 +41,12 @@ class Read:
     optional : bool
         The asset can be built without this source.
     spine : bool or str
-        The asset has rows only where this source has; where one of those has that share the same word.
+        The asset has rows only where this source has; where one of those has that share the same word. Of optional
+        ones that share a word at least one must be there.
     sparse : bool
         A month without rows is nothing unusual, so that a refit does not wait for it.
+    history : int
+        The asset begins when the source has so many months.
     """
 
     source: str
@@ -52,6 +55,7 @@ class Read:
     optional: bool = False
     spine: bool | str = False
     sparse: bool = False
+    history: int = 1
 
     def first(self, month: date, origin: date) -> date:
         """First month read for the partition of ``month``, never before the source begins."""
@@ -77,6 +81,14 @@ class States(Partitions):
 @dataclass(frozen=True, kw_only=True)
 class Rows(Read):
     """Rows of an extract table, by the month in which they became known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning(Read):
+    """An extract table that only says where the asset begins: what follows has no use for earlier months of it.
+
+    Its rows are not read, so a restated one puts nothing out of date.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +245,13 @@ class Inputs:
     def __init__(self, sources: Mapping[str, Any], first: date, last: date) -> None:
         self._sources, self._first, self._last = sources, first, last
         self._frames: dict[str, pl.DataFrame] = {}
+        self._made: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Give what ``make`` returns, made once for all months of a range; it may hold later months than one needs."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """Give the collected frame of a read; it stays in memory for the chunk of months."""

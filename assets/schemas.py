@@ -338,6 +338,78 @@ forecasts = _fixed(
     },
 )
 
+test_portfolios = _fixed(
+    "TestPortfolios",
+    {"month": _month(), "portfolio": dy.String(primary_key=True), "ret_excess": dy.Float64()},
+)
+factor_models = _fixed(
+    "FactorModels",
+    {
+        "month": _month(),
+        "model": dy.String(primary_key=True),
+        "n_factors": dy.Int64(primary_key=True, min=0),
+        "n_months": dy.Int64(min=1),
+        "refitted": dy.Bool(),
+        "iterations": dy.Int64(min=0),
+        "converged": dy.Bool(),
+        "loss": dy.Float64(min=0.0),
+        **_values("total_r2", max=1.0),
+        "n_parameters": dy.Int64(min=0),
+        "n_loadings": dy.Int64(min=0),
+        "factor": _vector(),
+        "expected_factor": _vector(),
+        "gamma": _vector(),
+        "omega": _vector(),
+        "ar": _vector(),
+    },
+)
+factor_forecasts = _fixed(
+    "FactorForecasts",
+    {
+        "month": _month(),
+        "target_month": dy.Date(),
+        "model": dy.String(primary_key=True),
+        "n_factors": dy.Int64(primary_key=True, min=0),
+        "asset_id": dy.String(primary_key=True),
+        "forecast": dy.Float64(),
+    },
+)
+forecast_moments = _fixed(
+    "ForecastMoments",
+    {
+        "month": _month(),
+        **{
+            name: column
+            for side in ("a", "b")
+            for name, column in (
+                (f"model_{side}", dy.String(primary_key=True)),
+                (f"n_factors_{side}", dy.Int64(primary_key=True, min=0)),
+            )
+        },
+        "n": dy.Int64(min=0),
+        **{name: dy.Float64() for name in ("yy", "ya", "yb", "aa", "ab", "bb")},
+    },
+)
+direction_moments = _fixed(
+    "DirectionMoments",
+    {
+        "month": _month(),
+        "model": dy.String(primary_key=True),
+        "n_factors": dy.Int64(primary_key=True, min=1),
+        "n": dy.Int64(min=0),
+        "log_loss": dy.Float64(min=0.0),
+        "brier": dy.Float64(min=0.0),
+        "hits": dy.Int64(min=0),
+        "positives": dy.Int64(min=0),
+    },
+)
+
+
+def factor_instruments(settings: Settings) -> type[dy.Schema]:
+    """One column an instrument of the settings."""
+    columns = {"month": _month(), **_values(*settings.factor_instruments.names), "stand_in": dy.String(nullable=True)}
+    return type("FactorInstruments", (dy.Schema,), columns)
+
 
 def bond_market_factor(settings: Settings) -> type[dy.Schema]:
     """One slope a Treasury tenor of the settings."""

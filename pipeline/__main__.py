@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from datetime import date
+from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> None:
-    """Write a simulated market where the home's own extracts folder holds nothing."""
+    """Write a simulated market, and settings for it, where the home's own extracts folder holds nothing."""
     folder = home.extracts_folder
     if folder.exists() and any(folder.iterdir()):
         return
@@ -73,6 +74,8 @@ def _simulate_if_empty(home: Home, size: str, last: date, console: Console) -> N
 
     console.print(f"No extracts in {folder}: simulating the [bold]{size}[/] market up to {last:%Y-%m}")
     write_market(simulate(size, end=last), folder, home.truth)
+    if not home.settings_file.exists():
+        home.settings_file.write_text(resources.files("pipeline.simulation").joinpath("demo.toml").read_text())
 
 
 def _run(arguments: argparse.Namespace) -> None:
