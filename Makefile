@@ -1,4 +1,4 @@
-# run · test · ui · bench. Everything lives in .venv and in PIPELINE_HOME (data/).
+# run · test · test-long · ui · bench. Everything lives in .venv and in PIPELINE_HOME (data/).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 RUN_FLAGS := $(if $(EXTRACTS),--extracts "$(EXTRACTS)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
 	$(if $(REBUILD_FROM),--rebuild-from $(REBUILD_FROM)) $(if $(SIZE),--size $(SIZE))
 
-.PHONY: run test ui bench
+.PHONY: run test test-long ui bench
 
 run: $(VENV)/.installed
 	@$(BIN)/python -m pipeline run $(RUN_FLAGS)
@@ -22,6 +22,9 @@ test: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: $(VENV)/.installed
+	$(BIN)/python -m pytest -m long
 
 ui: $(VENV)/.installed
 	@$(BIN)/python -m pipeline ui
