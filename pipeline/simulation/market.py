@@ -10,6 +10,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from pipeline.simulation.anomaly_tables import anomaly_tables
 from pipeline.simulation.bond_sources import bond_link_tables, bond_source_tables
 from pipeline.simulation.bond_truth import bond_truth
 from pipeline.simulation.compustat import compustat_tables
@@ -50,6 +51,7 @@ TABLES: dict[str, Writer] = {
     "prices": price_tables,
     "french": french_tables,
     "factors": other_factor_tables,
+    "anomalies": anomaly_tables,
     "goyal_welch": goyal_welch_tables,
     "treasury": treasury_tables,
     "crsp_index": crsp_index_tables,

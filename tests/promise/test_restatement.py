@@ -56,7 +56,10 @@ def _restated(tables, table: str, row: pl.Expr, column: str, value: pl.Expr):
 
 @dataclass(frozen=True)
 class Restatement:
-    """Months that were built again after a change, and those whose content came out different, by asset."""
+    """Months that were built again after a change, and those whose content came out different, by asset.
+
+    The factor models are not among those built: :func:`_factor_models` says for all tests alike which they must be.
+    """
 
     home: Home
     built: dict[str, set[date]]
@@ -95,6 +98,67 @@ def _downstream(found: Restatement, characteristics: set[date], read: set[date] 
     }
 
 
+# What the families read beside the managed portfolios, which say which months have assets.
+FAMILIES = {
+    "cfm": {"factor_instruments", "panel"},
+    "rcfm": {"factor_instruments", "panel"},
+    "dcfm": {"factor_instruments"},
+    "rdcfm": {"factor_instruments"},
+    "direction": {"factor_instruments", "panel"},
+    "observed": {"french_factors", "panel"},
+    "observed_conditional": {"french_factors"},
+    "pca": {"panel"},
+    "rp_pca": {"panel"},
+    "ipca_sizes": set(),
+    "naive": {"panel"},
+}
+# Market -> managed portfolios, training panel, characteristics, returns, first month of its models.
+MARKETS = {
+    "bond": (
+        "bond_managed_portfolios",
+        "bond_training_panel",
+        "bond_characteristics",
+        "bond_returns",
+        date(2026, 2, 1),
+    ),
+    "stock": (
+        "stock_managed_portfolios_kps36",
+        "stock_training_panel",
+        "firm_characteristics",
+        "stock_returns",
+        date(2023, 8, 1),
+    ),
+    # Portfolios have no characteristics, and no managed portfolios but themselves.
+    "portfolio": ("test_portfolios", "test_portfolios", "test_portfolios", "test_portfolios", date(2025, 11, 1)),
+}
+WITHOUT_CHARACTERISTICS = {"cfm", "rcfm", "observed", "pca", "rp_pca", "naive", "factor_forecasts", "forecast_moments"}
+
+
+COMPARED = ("factor_forecasts", "forecast_moments", "direction_moments")
+
+
+def _factor_models(changed: dict[str, set[date]], last: date) -> dict[str, set[date]]:
+    """Months of the factor models, their forecasts and moments that are built after these changes upstream."""
+    expected: dict[str, set[date]] = {}
+    for market, (portfolios, panel, characteristics, returns, first) in MARKETS.items():
+        for family, beside in FAMILIES.items():
+            sources = {portfolios} | {panel if name == "panel" else name for name in beside}
+            since = [month for name in sources for month in changed.get(name, ())]
+            expected[f"{market}_{family}"] = _months(max(first, min(since)), last) if since else set()
+        # A forecast reads the parameters and the characteristics of its month, a comparison what was forecast for it.
+        estimates = set().union(*(changed.get(f"{market}_{family}", set()) for family in FAMILIES))
+        made = {month for month in estimates | changed.get(characteristics, set()) if first <= month <= last}
+        forecast = {shift(month, 1) for month in changed.get(f"{market}_factor_forecasts", set())}
+        compared = {month for month in forecast | changed.get(returns, set()) if first < month <= last}
+        expected |= {
+            f"{market}_factor_forecasts": made,
+            f"{market}_forecast_moments": compared,
+            f"{market}_direction_moments": compared,
+        }
+    none = {f"portfolio_{asset}" for asset in (*FAMILIES, *COMPARED) if asset not in WITHOUT_CHARACTERISTICS}
+    return {asset: months for asset, months in expected.items() if months and asset not in none}
+
+
 def _name(request) -> str:
     return re.sub(r"\W", "-", request.node.name)
 
@@ -103,7 +167,15 @@ def _built_again(home: Home, names: Iterable[str] | None = None, last: date = EN
     before = contents(home)
     built = {asset: set(months) for asset, months in build(home, last, names=names).items() if months}
     different = [key for key, content in contents(home).items() if before[key] != content]
-    return Restatement(home, built, {asset: {m for a, m in different if a == asset} for asset, _ in different})
+    changed = {asset: {m for a, m in different if a == asset} for asset, _ in different}
+    models = {f"{market}_{asset}" for market in MARKETS for asset in (*FAMILIES, *COMPARED)}
+    instruments = changed.get("french_factors", set())
+    assert built.pop("factor_instruments", set()) == (_months(min(instruments), last) if instruments else set())
+    # The bill rate is of the same partition.
+    assert built.pop("test_portfolios", set()) == instruments
+    asked = {asset: months for asset, months in _factor_models(changed, last).items() if names is None}
+    assert {asset: built.pop(asset) for asset in models & set(built)} == asked
+    return Restatement(home, built, changed)
 
 
 def _restating(built: Home, factory, market, name: str, text: str = SETTINGS):

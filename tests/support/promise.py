@@ -43,18 +43,24 @@ min_months = 105
 starts = 2
 [bond_factor_models]
 n_factors = [1, 2]
-min_months = 78
+min_months = 75
 refit_months = 3
 starts = 1
 max_iterations = 10
 asset_months = 24
 [stock_factor_models]
 n_factors = [1]
-min_months = 106
+min_months = 105
 refit_months = 3
 starts = 1
 max_iterations = 10
 asset_months = 24
+[portfolio_factor_models]
+n_factors = [1]
+min_months = 120
+refit_months = 3
+starts = 1
+max_iterations = 10
 """
 
 FROM_INDEX = """
