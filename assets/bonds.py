@@ -21,10 +21,10 @@ from pipeline.bonds import issuer_link
 from pipeline.bonds.characteristics import bond_characteristics
 from pipeline.bonds.common_columns import FUNDAMENTALS
 from pipeline.bonds.issues import bond_issues, issues_figures
-from pipeline.bonds.month_end import PRIORITY, TRACE
+from pipeline.bonds.month_end import PRIORITY, TRACE, recovery_lookback
 from pipeline.bonds.portfolio_characteristics import CREDIT_TABLES, bond_portfolio_characteristics
 from pipeline.bonds.portfolio_characteristics import lookback as portfolio_lookback
-from pipeline.bonds.portfolios import SORTED_BY, bond_portfolios
+from pipeline.bonds.portfolios import SORTED_BY, VALUED_BY, bond_portfolios
 from pipeline.bonds.portfolios import lookback as sort_lookback
 from pipeline.bonds.prices import bond_prices, prices_figures
 from pipeline.bonds.ratings import ratings_figures
@@ -56,6 +56,11 @@ def _quotes(lookback: int = 0) -> dict[str, Read]:
         name: Rows(source=f"bonds.{name}", lookback=lookback, optional=True, sparse=True, spine=_PRICES)
         for name in QUOTES
     }
+
+
+def _recovery(settings: Settings) -> Read:
+    """Recovery prices of defaults that may lie some months back."""
+    return Rows(source="bonds.recovery", lookback=recovery_lookback(settings.bond_prices), optional=True, sparse=True)
 
 
 def _present(inputs: Inputs) -> dict[str, pl.DataFrame]:
@@ -159,7 +164,7 @@ def _returns_reads(settings: Settings) -> dict[str, Read]:
         "bond_issues": Partitions(source="bond_issues", lookback=1, spine=True),
         "trace_daily": Partitions(source="trace_daily", lookback=1, spine=_PRICES),
         **_quotes(lookback=1),
-        "recovery": Rows(source="bonds.recovery", optional=True, sparse=True),
+        "recovery": _recovery(settings),
         "french_factors": Partitions(source="french_factors"),
     }
 
@@ -231,16 +236,18 @@ def _characteristics_reads(settings: Settings) -> dict[str, Read]:
 
 
 def _bond_portfolios(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    characteristics = inputs.lazy("bond_characteristics").select("month", "isin", *SORTED_BY).collect()
+    characteristics = inputs.lazy("bond_characteristics").select("month", "isin", *SORTED_BY, *VALUED_BY).collect()
     return bond_portfolios(characteristics, inputs["bond_returns"], months, settings.bond_portfolios)
 
 
 def _sort_reads(settings: Settings) -> dict[str, Read]:
-    # Of the characteristics the last month that counts is the one before the gap.
+    # Of the month before, bonds' values count; what they are sorted by begins before the gap.
     sorts = settings.bond_portfolios
-    oldest, gap = sort_lookback(sorts)["bond_characteristics"] - 1, sorts.gap + 1
+    oldest = sort_lookback(sorts)["bond_characteristics"] - 1
     return {
-        "bond_characteristics": Partitions(source="bond_characteristics", lookback=oldest - gap, lag=gap, spine=True),
+        "bond_characteristics": Partitions(
+            source="bond_characteristics", lookback=oldest - 1, lag=1, history=sorts.gap + 1, spine=True
+        ),
         "bond_returns": Partitions(source="bond_returns"),
     }
 
@@ -269,6 +276,7 @@ ASSETS = (
     MonthlyAsset(
         name="trace_daily",
         group=GROUP,
+        code_version="2",
         description=(
             "Volume-weighted daily prices from cleaned trade reports, as known at the end of the day's own month and, "
             "beside it, as corrected by what was reported since."
@@ -289,6 +297,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_issues",
         group=GROUP,
+        code_version="2",
         description=(
             "Terms, amount outstanding, ratings and default of every issue outstanding in the month, as known at its "
             "end, and whether it belongs to the universe."
@@ -309,6 +318,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_prices",
         group=GROUP,
+        code_version="2",
         description=(
             "Price at the end of the month from the first source that has one, what accrued on it, and what follows: "
             "yield, duration, convexity, spread over the zero curve."
@@ -318,7 +328,7 @@ ASSETS = (
             "bond_issues": Partitions(source="bond_issues", spine=True),
             "trace_daily": Partitions(source="trace_daily", spine=_PRICES),
             **_quotes(),
-            "recovery": Rows(source="bonds.recovery", optional=True, sparse=True),
+            "recovery": _recovery(settings),
             "treasury_curve": Partitions(source="treasury_curve"),
         },
         compute=_bond_prices,
@@ -337,6 +347,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_issuer_link",
         group=GROUP,
+        code_version="2",
         description="The stock and the accounts of every bond's issuer at the end of the month, or why there are none.",
         schema=schemas.bond_issuer_link,
         reads=_issuer_reads,
@@ -349,6 +360,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_issuer_candidates",
         group=GROUP,
+        code_version="2",
         description="Every company that was considered as a bond's issuer, how alike the names are, and the verdict.",
         schema=schemas.bond_issuer_candidates,
         reads=_issuer_reads,
@@ -358,6 +370,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_returns",
         group=GROUP,
+        code_version="2",
         description=(
             "What every bond earned in the month, total and above the bill rate, with its sector and value at the "
             "start of the month, and where its prices come from. Decimals; never winsorised."
@@ -371,6 +384,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_snapshot",
         group=GROUP,
+        code_version="2",
         description=(
             "The bonds of the panel as known at the end of the month, whichever source they come from: price, yield, "
             "terms, ratings, and their issuer's accounts and equity."
@@ -406,6 +420,7 @@ ASSETS = (
     MonthlyAsset(
         name="bond_portfolios",
         group=GROUP,
+        code_version="2",
         description=(
             "Value-weighted returns of 40 portfolios of bonds, sorted on what was known of them in the year that ended "
             "two months before."

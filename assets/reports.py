@@ -1,6 +1,11 @@
-"""Reports: unpartitioned assets that read whole histories from the lake and write pages under ``reports/``."""
+"""Reports: unpartitioned assets that read whole histories from the lake and write pages under ``reports/``.
 
+A page may speak of assets that are not defined; it then reads, and says, nothing of them.
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +14,10 @@ import polars as pl
 
 from assets.building import Workshop
 from assets.monthly import OWNERS
+from pipeline.models.recursion import RecursionState
 from pipeline.report.blocks import Page
 from pipeline.report.data import TRUTH, Figures, Panel, ReportData
-from pipeline.report.page import render
+from pipeline.report.page import compose
 from pipeline.report.pages import PAGES
 from resources.home import HomeResource
 from resources.lake import replace_file
@@ -24,17 +30,18 @@ def report_data(page: Page, workshop: Workshop) -> ReportData:
     """Gather from the lake what a page shows; what is not there stays absent with the reason."""
     home = workshop.home
     buildable = set(workshop.buildable())
-    manifests = {name: home.lake.manifests(name) if name in buildable else {} for name in page.reads}
-    scans = {name: home.lake.scan(name, manifests[name]) for name in page.assets}
+    reads = _defined(page, workshop)
+    manifests = {name: home.lake.manifests(name) if name in buildable else {} for name in reads}
+    scans = {name: home.lake.scan(name, manifests[name]) for name in page.assets if name in manifests}
     frames: dict[str, Panel] = {name: frame for name, frame in scans.items() if frame is not None}
     frames |= _tables(page, workshop) | _truth(page, home.truth)
     figures: dict[str, Figures] = {
         name: {month: {"rows": each.rows, **each.metadata} for month, each in manifests[name].items()}
         for name in page.figures
     }
-    absent = {name: _why_absent(workshop, name) for name in page.reads if not manifests[name]}
+    absent = {name: _why_absent(workshop, name) for name in reads if not manifests[name]}
     absent |= {name: f"it needs {home.extracts.lacking(name)}" for name in page.tables if name not in frames}
-    used = workshop.closure(page.reads)
+    used = workshop.closure(reads)
     sections = {section for name in used for section in workshop.assets[name].settings}
     tables = {table for name in used for table in workshop.tables(name)} | set(page.tables)
     available = home.extracts.available()
@@ -42,10 +49,28 @@ def report_data(page: Page, workshop: Workshop) -> ReportData:
         market="the simulated market" if home.truth.is_dir() else home.extracts_folder.resolve().name,
         frames=frames,
         figures=figures,
+        states=_states([name for name in page.states if name in manifests], workshop),
         sources={name: ", ".join(file.name for file in available[name]) for name in sorted(tables & set(available))},
         absent=absent,
         settings={name: values for name, values in asdict(home.settings).items() if name in sections},
     )
+
+
+def _defined(page: Page, workshop: Workshop) -> list[str]:
+    """Assets of the page that exist in these definitions."""
+    return [name for name in page.reads if name in workshop.assets]
+
+
+def _states(names: Sequence[str], workshop: Workshop) -> dict[str, RecursionState]:
+    """Newest state of each of the assets that has one."""
+    home = workshop.home
+    found = {}
+    for name in names:
+        months = home.lake.months(name)
+        manifest = home.lake.manifest(name, months[-1]) if months else None
+        if manifest is not None and manifest.state:
+            found[name] = RecursionState.from_arrays(*home.models.load(name, months[-1], manifest.state))
+    return found
 
 
 def _tables(page: Page, workshop: Workshop) -> dict[str, Panel]:
@@ -68,11 +93,17 @@ def _why_absent(workshop: Workshop, name: str) -> str:
 
 
 def write_report(page: Page, workshop: Workshop) -> Path:
-    """Write a page and return where it lies."""
-    file = workshop.home.reports / page.file
-    text = render(page, report_data(page, workshop))
-    replace_file(file, lambda path: path.write_text(text, encoding="utf-8"))
-    return file
+    """Write a page and the files it leads to, the page last, and return where it lies."""
+    folder = workshop.home.reports
+    texts = compose(page, report_data(page, workshop))
+    for name in sorted(texts, key=lambda name: name == page.file):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / name, partial(_write_text, texts[name]))
+    return folder / page.file
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def report_asset(workshop: Workshop, page: Page) -> dg.AssetsDefinition:
@@ -85,7 +116,7 @@ def report_asset(workshop: Workshop, page: Page) -> dg.AssetsDefinition:
         description=f"{page.subject}, on one self-contained page, {page.file}: {', '.join(_headings(page))}.",
         owners=OWNERS,
         kinds={"html", "altair"},
-        deps=[dg.AssetDep(name, partition_mapping=dg.LastPartitionMapping()) for name in page.reads],
+        deps=[dg.AssetDep(name, partition_mapping=dg.LastPartitionMapping()) for name in _defined(page, workshop)],
     )
     def report(home: HomeResource) -> dg.MaterializeResult:
         opened = Workshop(everything, home.open())

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -202,10 +203,15 @@ def _judged(trades: pd.DataFrame) -> pd.DataFrame:
     bonds = trades.groupby("cusip")["rptd_pr"]
     around = pd.concat([bonds.shift(lag) for lag in (-3, -2, -1, 1, 2, 3)], axis=1)
     middle = around.median(axis=1).where(around.notna().sum(axis=1) >= 3)
-    price = trades["rptd_pr"]
+    price = reported = trades["rptd_pr"]
+    beside = (bonds.shift(1), bonds.shift(-1))
     for factor in (10.0, 100.0):
-        for candidate in (trades["rptd_pr"] / factor, trades["rptd_pr"] * factor):
-            price = candidate.where((candidate - middle).abs() <= 0.03 * middle, price)
+        for candidate in (reported / factor, reported * factor):
+            right = (candidate - middle).abs() <= 0.03 * middle
+            for one in beside:
+                # Comparisons with a missing neighbour are false.
+                right &= _distance(one, candidate) <= _distance(one, reported)
+            price = candidate.where(right, price)
     before, after = (price.groupby(trades["cusip"]).shift(lag) for lag in (1, -1))
     bounced = (
         ((price - before).abs() >= 0.35 * before)
@@ -213,6 +219,10 @@ def _judged(trades: pd.DataFrame) -> pd.DataFrame:
         & ((after - before).abs() <= 0.05 * before)
     )
     return trades.assign(price=price)[~bounced & trades["own"]]
+
+
+def _distance(one: pd.Series, other: pd.Series) -> np.ndarray:
+    return np.maximum(one.to_numpy(), other.to_numpy()) / np.minimum(one.to_numpy(), other.to_numpy())
 
 
 def _daily(trades: pd.DataFrame) -> pd.DataFrame:

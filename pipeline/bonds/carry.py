@@ -74,17 +74,23 @@ def paid(terms: BondTerms, after: Days, through: Days, stated: Floats, default: 
     after, through : ndarray of datetime64[D], shape (n,)
         Days of the two prices: coupons in (after, through].
     stated : ndarray, shape (n,)
-        What the source says it paid in the month, per 100 of face; NaN where it says nothing.
+        What the source says it paid in the month of the later price, per 100 of face; NaN where it says nothing.
     default : ndarray of datetime64[D], shape (n,)
         Default dates as known at the end of the later price's month; NaT where there is none.
 
     Returns
     -------
     ndarray, shape (n,)
-        Per 100 of face: what the source says, else what falls due by the terms; of a bond that is in default by
-        ``through``, the coupons due before the default date, whatever the source says. NaN where the terms say nothing.
+        Per 100 of face: what falls due by the terms, the source's own figure in place of what falls due in its month
+        where something does by ``through``: a coupon that it pays after the day of its price belongs to the next
+        return. Of a bond that is in default by ``through``, the coupons due before the default date, whatever the
+        source says. Where the terms say nothing, the source's figure, NaN where there is none.
     """
     defaulted = is_flat(through, default)
     last = np.maximum(np.where(defaulted, default - A_DAY, through), after)
     due = coupons_paid(terms, after, last)
-    return np.where(defaulted | np.isnan(stated), due, stated)
+    month_before = np.maximum(through.astype("datetime64[M]").astype("datetime64[D]") - A_DAY, after)
+    split = np.minimum(month_before, last)
+    due_earlier, due_now = coupons_paid(terms, after, split), coupons_paid(terms, split, last)
+    own = np.where(np.isnan(due), stated, np.where(due_now > 0.0, due_earlier + stated, due))
+    return np.where(defaulted | np.isnan(stated), due, own)

@@ -106,7 +106,7 @@ BOND_LEVEL: tuple[Characteristic, ...] = (
     _of_bond("amt_out", "amount outstanding: face_value under the set's name", "thousands of dollars", "face_value"),
     _of_bond(
         "accrued_interest",
-        "accrued interest per 100 of face, by the issue's day count",
+        "accrued interest at the end of m per 100 of face, by the issue's day count; 0 in default",
         "dollars per 100",
         "accrued_interest",
     ),

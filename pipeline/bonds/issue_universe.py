@@ -11,6 +11,32 @@ from types import MappingProxyType
 
 import polars as pl
 
+NOT_CORPORATE: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("USBD", "USNT", "USBL", "USTC"), "US Treasury: bonds, notes, bills, other coupon securities"),
+        **dict.fromkeys(("USSP", "USSI"), "US Treasury strips: principal, interest"),
+        **dict.fromkeys(
+            ("O4W", "O13W", "O26W", "O52W", "O2Y", "O3Y", "O5Y", "O10Y", "O30Y"), "US Treasury on the run, by tenor"
+        ),
+        **dict.fromkeys(
+            ("ADEB", "ABND", "AMTN", "ADNT", "ARNT", "ASPZ", "EMTN"),
+            "federal agencies: debentures, bonds, medium-term, discount and retail notes, strips; published lists have "
+            "EMTN among them",
+        ),
+        **dict.fromkeys(("FGOV", "FGS"), "foreign governments"),
+        "TXMU": "taxable municipal",
+        **dict.fromkeys(("MBS", "ABS"), "pools of mortgages and other assets"),
+        "PSTK": "preferred stock",
+    }
+)
+"""FISD's ``bond_type`` of what no corporation owes -> what it is.
+
+The list follows the published cleanings of Bai, Bali and Wen (2019) and Dickerson, Mueller and Robotti (2023). It names
+what goes, since FISD adds codes for corporate bonds. What those lists drop for another reason is left to the flags or
+stays: convertibles (CCOV) go by their flag; pass-through certificates (CPAS), bank notes (USBN), retail notes (RNT),
+preferred securities (PS) and trust-preferred capital securities (TPCS) are debts of corporations.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class IssueSettings:
@@ -23,12 +49,20 @@ class IssueSettings:
     rule_144a : bool
         Keep private placements under rule 144A. The sources' filters do not name them, and TRACE has reported their
         trades since 2014: they are kept by default.
+    excluded_bond_types : tuple of str
+        FISD's ``bond_type`` of issues that are no corporation's debt; default :data:`NOT_CORPORATE`.
     """
 
     years_to_maturity: int = 1
     rule_144a: bool = True
+    excluded_bond_types: tuple[str, ...] = tuple(NOT_CORPORATE)
 
     def __post_init__(self) -> None:
+        if isinstance(self.excluded_bond_types, str) or any(not code.strip() for code in self.excluded_bond_types):
+            raise ValueError(
+                f"excluded_bond_types is a list of FISD's codes, such as {['USTC', 'ADEB']}, not "
+                f"{self.excluded_bond_types!r}"
+            )
         if self.years_to_maturity < 0:
             raise ValueError(f"years_to_maturity counts years after the month, not {self.years_to_maturity}")
 
@@ -57,6 +91,11 @@ def _no(flag: str) -> Callable[[IssueSettings], pl.Expr]:
     return lambda settings: pl.col(flag) == "N"
 
 
+def _corporate(settings: IssueSettings) -> pl.Expr:
+    codes = [code.strip().upper() for code in settings.excluded_bond_types]
+    return ~pl.col("bond_type").str.to_uppercase().is_in(codes)
+
+
 def _year_to_maturity(settings: IssueSettings) -> pl.Expr:
     earliest = pl.col("month").dt.month_end().dt.offset_by(f"{settings.years_to_maturity}y")
     return pl.col("maturity") >= earliest
@@ -73,6 +112,12 @@ SCHEDULED = "scheduled"
 
 FILTERS: Mapping[str, UniverseFilter] = MappingProxyType(
     {
+        "corporate": UniverseFilter(
+            keeps=_corporate,
+            meaning="of a corporation",
+            reason="Treasuries, agencies, foreign governments, municipals and pools stand in the table too, and TRACE "
+            "reports trades in agencies",
+        ),
         "us_dollar": UniverseFilter(
             keeps=_no("foreign_currency"),
             meaning="in US dollars",
@@ -133,8 +178,7 @@ FILTERS: Mapping[str, UniverseFilter] = MappingProxyType(
         ),
     }
 )
-"""Column of ``bond_issues`` -> filter, in the order of the waterfall. Prices come from sources of corporate bonds, so
-that no filter on ``bond_type`` is needed to leave governments out."""
+"""Column of ``bond_issues`` -> filter, in the order of the waterfall."""
 
 
 def passes(settings: IssueSettings) -> list[pl.Expr]:

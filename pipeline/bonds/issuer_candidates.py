@@ -136,6 +136,11 @@ def similar_texts(left: Sequence[str], right: Sequence[str], similarity: float) 
     return pl.concat(parts).sort("left", "right")
 
 
+def sorted_words(text: str) -> str:
+    """Return a name's words in the order of the alphabet: CRSP writes names of persons as LILLY ELI."""
+    return " ".join(sorted(text.split()))
+
+
 def _letters(texts: NDArray[np.object_]) -> NDArray[np.int8]:
     """Count every character of the alphabet in every text."""
     counts = np.zeros((len(texts), len(ALPHABET)), dtype=np.int8)

@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.bonds.issuer_candidates import similar_texts
 from pipeline.bonds.issuer_match import (
     AMBIGUOUS,
     BELOW,
@@ -23,8 +22,10 @@ from pipeline.bonds.issuer_match import (
     NO_CANDIDATE,
     NO_NAME,
     OTHER_FORM,
+    OTHER_WORD,
     UNDATED,
     IssuerMatchSettings,
+    alike,
     candidates,
     cases_of,
     outcomes,
@@ -39,6 +40,7 @@ REASONS = {
     NO_NAME: "the bond has no issuer's name",
     NO_CANDIDATE: "no company bore a similar name at the offering, or later if it had no stock then",
     BELOW: "the most similar name is not similar enough",
+    OTHER_WORD: "the most similar name differs by a whole word",
     AMBIGUOUS: "another company's name fits nearly as well",
     NOT_LISTED: "the company has no common stock with a market value at the end of the month",
     NO_LINK: "no link leads from the company's securities to Compustat",
@@ -139,10 +141,11 @@ def bond_issuer_link(
         The columns of :data:`LINK_SCHEMA`, a row for every issue of the month, sorted by month and cusip. ``permco``
         the company, ``permno`` its common stock with the highest market equity, ``gvkey`` that stock's, or that of the
         company's largest security that has one: all null where ``reason``, one of :data:`REASONS`, says why. ``method``
-        is ``wrds`` where a link of WRDS to a company held on the month's last day (of several the one that began last),
-        which then decides alone; else ``name``. ``matched_name`` is CRSP's name of the company that the issuer's name
-        decided for, with stock and accounts or without; ``similarity`` that of the two names, or of the most similar
-        candidate where the name decided for none; ``runner_up_similarity`` the highest of another company.
+        is ``wrds`` where a link of WRDS to a company held on the month's last day (of several the one that began last;
+        none where those that began last name different companies), which then decides alone; else ``name``.
+        ``matched_name`` is CRSP's name of the company that the issuer's name decided for, with stock and accounts or
+        without; ``similarity`` that of the two names, or of the most similar candidate where the name decided for none;
+        ``runner_up_similarity`` the highest of another company.
     """
     matched = _matched(issues, firm_names, crsp_monthly, firm_links, compustat_annual, wrds_links, months, settings)
     linked = matched.issues.join(matched.standing, on=["month", "permco"], how="left").with_columns(
@@ -224,13 +227,11 @@ def _matched(
     issues, firm_names = issues.filter(wanted).select(_OF_ISSUE), firm_names.filter(wanted)
     crsp_monthly, firm_links = crsp_monthly.filter(wanted), firm_links.filter(wanted)
     spellings, firm_spellings = (spelled(each) for each in (issues["issuer_name"], firm_names["name"]))
-    floor = settings.similarity - settings.margin
     # Names are compared once for all months, since what is alike doesn't change.
-    pairs = similar_texts(spellings["core"].to_list(), firm_spellings["core"].to_list(), floor)
-    pairs = pairs.rename({"left": "core", "right": "firm_core"})
-    alike = firm_spellings.rename({"core": "firm_core", "form": "firm_form"}).join(pairs, on="firm_core", how="semi")
+    pairs = alike(spellings["core"].to_list(), firm_spellings["core"].to_list(), settings)
+    near = firm_spellings.rename({"core": "firm_core", "form": "firm_form"}).join(pairs, on="firm_core", how="semi")
     # Of the companies only those matter that have a name like an issuer's; of these all names, like it or not.
-    names = firm_names.join(alike, on="name", how="left")
+    names = firm_names.join(near, on="name", how="left")
     companies = names.filter(pl.col("firm_core").is_not_null())["permco"].unique()
     names = names.filter(pl.col("permco").is_in(companies.implode()))
     rows = cases_of(_with_wrds_company(issues, wrds_links, crsp_monthly), spellings)
@@ -259,10 +260,10 @@ def _decided(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 def _with_wrds_company(
     issues: pl.DataFrame, wrds_links: pl.DataFrame | None, crsp_monthly: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add wrds_permco, the company that WRDS links to an issue on the month's last day; null without one."""
+    """Add wrds_permco, the company that WRDS links to an issue on the month's last day; null without one, or two."""
     if wrds_links is None:
         return issues.with_columns(wrds_permco=pl.lit(None, dtype=pl.Int64))
-    links = intervals(wrds_links, ("cusip", "link_startdt"), "link_enddt", ("permno", "permco"))
+    links = intervals(wrds_links, ("cusip", "link_startdt", "permno"), "link_enddt", ("permco",))
     last_day = pl.col("month").dt.month_end()
     held = (pl.col("link_startdt") <= last_day) & (pl.col("link_enddt").is_null() | (pl.col("link_enddt") >= last_day))
     of_stock = crsp_monthly.select("month", "permno", of_stock="permco")
@@ -273,8 +274,11 @@ def _with_wrds_company(
         .join(of_stock, on=["month", "permno"], how="left")
         .with_columns(wrds_permco=pl.coalesce("permco", "of_stock"))
         .filter(pl.col("wrds_permco").is_not_null())
-        .sort("month", "cusip", "link_startdt")
-        .unique(["month", "cusip"], keep="last", maintain_order=True)
+        .filter(pl.col("link_startdt") == pl.col("link_startdt").max().over("month", "cusip"))
+        .group_by("month", "cusip")
+        .agg(pl.col("wrds_permco").unique())
+        .filter(pl.col("wrds_permco").list.len() == 1)
+        .with_columns(pl.col("wrds_permco").list.first())
     )
     return issues.join(companies.select("month", "cusip", "wrds_permco"), on=["month", "cusip"], how="left")
 

@@ -7,16 +7,17 @@ accounts (``issuer_link``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from pipeline.bonds.issuer_candidates import TOLERANCE
-from pipeline.bonds.issuer_names import company_name
+from pipeline.bonds.issuer_candidates import TOLERANCE, similar_texts, sorted_words
+from pipeline.bonds.issuer_names import another_word, company_name
 
 NO_NAME, NO_CANDIDATE, BELOW, AMBIGUOUS = "no name", "no candidate", "below similarity", "ambiguous"
 UNDATED, LATER_NAME, OTHER_FORM = "name not in force", "later name", "other legal form"
-LESS_SIMILAR = "less similar"
+LESS_SIMILAR, OTHER_WORD = "less similar", "other word"
 
 CASE = ("month", "core", "form", "offered")
 """What decides a match: the month, the name on the bond, and the month in which it was offered."""
@@ -69,6 +70,41 @@ def spelled(names: pl.Series) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).filter(pl.col("core") != "")
 
 
+def alike(cores: Sequence[str], firm_cores: Sequence[str], settings: IssuerMatchSettings) -> pl.DataFrame:
+    """Pair the names of issuers and of companies that are alike enough to be looked at.
+
+    Parameters
+    ----------
+    cores, firm_cores : sequence of str
+        Names in their one spelling, without legal forms.
+    settings : IssuerMatchSettings
+        Similarity and margin.
+
+    Returns
+    -------
+    pl.DataFrame
+        core, firm_core, similarity, other_word (whether a whole word differs); one row a pair, sorted by both. Names
+        are compared as they stand and with their words sorted; the comparison in which no word differs counts, then the
+        one in which they are more alike.
+    """
+    floor = settings.similarity - settings.margin
+    parts = []
+    for order in (str, sorted_words):
+        ours, theirs = (
+            pl.DataFrame({name: texts, key: [order(text) for text in texts]}, schema=[name, key])
+            .cast(pl.String)
+            .unique()
+            for name, key, texts in (("core", "left", cores), ("firm_core", "right", firm_cores))
+        )
+        found = similar_texts(ours["left"].to_list(), theirs["right"].to_list(), floor)
+        differs = [another_word(*pair) for pair in found.select("left", "right").iter_rows()]
+        judged = found.with_columns(other_word=pl.Series(differs, dtype=pl.Boolean))
+        parts.append(judged.join(ours, on="left").join(theirs, on="right"))
+    best = pl.concat(parts).sort("core", "firm_core", "other_word", -pl.col("similarity"))
+    single = best.unique(["core", "firm_core"], keep="first", maintain_order=True)
+    return single.select("core", "firm_core", "similarity", "other_word")
+
+
 def candidates(
     cases: pl.DataFrame, names: pl.DataFrame, pairs: pl.DataFrame, settings: IssuerMatchSettings
 ) -> pl.DataFrame:
@@ -81,7 +117,7 @@ def candidates(
     names : pl.DataFrame
         ``firm_names`` with firm_core and firm_form of the name, null where it is like no issuer's.
     pairs : pl.DataFrame
-        core, firm_core, similarity: all that are at least ``similarity - margin``.
+        As :func:`alike` returns them.
     settings : IssuerMatchSettings
         Similarity and margin.
 
@@ -99,15 +135,16 @@ def candidates(
     similar one is ambiguous when another company's is less than ``margin`` below, unless
 
     * its own was in force at the offering, and the other one was not and is no more similar; or
-    * it has the legal form that the bond states, and the other one has a different one.
+    * it has the legal form that the bond states, and the other one has a different one; or
+    * the other one differs by a whole word and is no more similar. Such a name is never taken.
     """
     found = _dated(cases, names, pairs, settings)
     counting = found.filter("dated").with_columns(
         claims=pl.col("in_force") & _at_least("similarity", settings.similarity)
     )
     best = counting.sort(
-        "case", "claims", "similarity", "in_force", "same_form", "permco",
-        descending=[False, True, True, True, True, False],
+        "case", "other_word", "claims", "similarity", "in_force", "same_form", "permco",
+        descending=[False, False, True, True, True, True, False],
     ).unique("case", keep="first", maintain_order=True)  # fmt: skip
     top = best.select("case", best="permco", top="similarity", top_in_force="in_force", top_same_form="same_form")
     beside = found.join(top, on="case", how="left").with_columns(
@@ -116,11 +153,13 @@ def candidates(
     near = pl.col("similarity") > pl.col("top") - settings.margin + TOLERANCE
     later = pl.col("top_in_force") & ~pl.col("in_force") & (pl.col("similarity") <= pl.col("top") + TOLERANCE)
     other = pl.col("top_same_form") & pl.col("other_form") & (pl.col("similarity") <= pl.col("top") + TOLERANCE)
-    rival = (pl.col("dated") & ~pl.col("chosen") & near & ~later & ~other).fill_null(False)
+    word = pl.col("other_word") & (pl.col("similarity") <= pl.col("top") + TOLERANCE)
+    rival = (pl.col("dated") & ~pl.col("chosen") & near & ~later & ~other & ~word).fill_null(False)
     judged = beside.with_columns(rival=rival).with_columns(contested=pl.col("rival").any().over("case"))
     rejections = {
         UNDATED: ~pl.col("dated"),
         BELOW: ~_at_least("similarity", settings.similarity),
+        OTHER_WORD: pl.col("other_word") & ~pl.col("rival"),
         AMBIGUOUS: pl.col("contested") & (pl.col("rival") | pl.col("chosen")),
         LATER_NAME: ~pl.col("chosen") & near & later,
         OTHER_FORM: ~pl.col("chosen") & near & other,
@@ -161,8 +200,8 @@ def _dated(
     rows = rows.join(listed, on=["case", "permco"], how="left")
     later = pl.col("listed").is_null() & (pl.col("last") >= pl.col("offered")).fill_null(True)
     ordered = rows.with_columns(dated=pl.col("in_force") | later).sort(
-        "case", "permco", "dated", "in_force", "similarity", "same_form", "last", "name", "permno",
-        descending=[False, False, True, True, True, True, True, False, False],
+        "case", "permco", "dated", "other_word", "in_force", "similarity", "same_form", "last", "name", "permno",
+        descending=[False, False, True, False, True, True, True, True, False, False],
     )  # fmt: skip
     return ordered.unique(["case", "permco"], keep="first", maintain_order=True)
 

@@ -1,7 +1,7 @@
 """One spelling for the names of companies, as FISD, CRSP and prospectuses write them.
 
-Each rule says why it is there; they are applied in the order of :data:`RULES`. Belongs here: rules for single names.
-Does not: how like two names are (``issuer_candidates``).
+Each rule says why it is there; they are applied in the order of :data:`RULES`. Belongs here: rules for single names,
+and whether two names differ by a word. Does not: how like two names are (``issuer_candidates``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from rapidfuzz.distance import Levenshtein
 
 LEGAL_FORMS = {
     **dict.fromkeys(("INC", "INCORPORATED"), "INC"),
@@ -173,6 +176,58 @@ RULES = (
     ),
 )  # fmt: skip
 """The rules in their order: each is applied to what the one before left."""
+
+
+_CONNECTING = frozenset(["AND", "OF", "THE", *LEGAL_FORMS])
+_COMPASS = re.compile(r"^(?=.)(NORTH|SOUTH)?(EAST|WEST)?(ERN)?$")
+_NUMERAL = re.compile(r"^[IVXLC]+$")
+_SHORT = 3
+WORD_SIMILARITY = 0.8
+"""Lowest similarity of two words that may be one word, misspelled in one of two names."""
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Whether two different words can be one, misspelled or cut short.
+
+    A short word, a number, a point of the compass that differs is another one, however alike: US and UST, II and III,
+    NORTHEASTERN and NORTHWESTERN.
+    """
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) <= _SHORT or any(letter.isdigit() for letter in one + other):
+        return False
+    if any(kind.match(one) and kind.match(other) for kind in (_COMPASS, _NUMERAL)):
+        return False
+    return longer.startswith(shorter) or Levenshtein.normalized_similarity(one, other) >= WORD_SIMILARITY
+
+
+def another_word(core: str, other: str) -> bool:
+    """Say whether two names differ by a whole word, which makes them names of two companies.
+
+    Parameters
+    ----------
+    core, other : str
+        Names in their one spelling, without legal forms.
+
+    Returns
+    -------
+    bool
+        True where words that stand in the same place can't be one word, or a word other than a connecting one stands
+        in one name only. Words written as one or apart are no difference: WAL MART and WALMART.
+    """
+    ours, theirs = core.split(), other.split()
+    for kind, start, stop, begin, end in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        mine, yours = ours[start:stop], theirs[begin:end]
+        if kind == "equal" or "".join(mine) == "".join(yours):
+            continue
+        if len(mine) == len(yours):
+            if not all(one == two or _same_word(one, two) for one, two in zip(mine, yours, strict=True)):
+                return True
+        elif mine and yours:
+            if not _same_word("".join(mine), "".join(yours)):
+                return True
+        elif not _CONNECTING.issuperset(mine + yours):
+            return True
+    return False
 
 
 ALPHABET = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -32,6 +32,10 @@ PAYMENTS = {str(number): number for number in FREQUENCIES}
 """FISD's ``interest_frequency`` where it counts payments a year at equal distances. The others are codes: not
 applicable, at maturity, variable (13), and some that FISD's dictionary does not explain (14 to 16)."""
 
+LATEST_FIRST_COUPON = (2, 2)
+"""Coupon periods and, beyond them, months after the dated date by which a bond has paid its first coupon. A long first
+period has up to two of them; interest may accrue from a little before the offering."""
+
 SCHEMA = {
     "month": pl.Date(),
     "cusip": pl.String(),
@@ -42,6 +46,7 @@ SCHEMA = {
     "offering_date": pl.Date(),
     "dated_date": pl.Date(),
     "first_interest_date": pl.Date(),
+    "unlikely_first_interest": pl.Boolean(),
     "maturity": pl.Date(),
     "coupon": pl.Float64(),
     "coupon_type": pl.String(),
@@ -91,8 +96,9 @@ def bond_issues(
     ratings : pl.DataFrame or None
         ``fisd.fisd_ratings``, all rows up to the built month.
     amounts : pl.DataFrame or None
-        ``fisd.fisd_amt_out_hist``, all rows up to the built month: month, issue_id, effective_date,
-        amount_outstanding (thousands). Of several rows of one day the smallest amount holds.
+        ``fisd.fisd_amt_out_hist``, all rows up to the built month: month, issue_id, effective_date, transaction_id,
+        amount_outstanding (thousands). Of several rows of one day the one with the highest transaction_id holds; of
+        those without, or with the same, the smallest amount.
     months : sequence of date
         The months to build.
     settings : IssueSettings, optional
@@ -108,10 +114,12 @@ def bond_issues(
         ``coupon`` percent, 0 for zero-coupon bonds, whose ``interest_frequency`` is 0 too; interest_frequency payments
         a year, null where FISD's code is no frequency; ``day_count`` a name of ``pipeline.bonds.day_count``, null where
         FISD has none or another (:data:`QUOTED` for a zero-coupon bond without one). ``isin`` FISD's, else computed
-        from a United States CUSIP. ``amount_outstanding`` thousands, the latest at or before the month's end, else the
-        offering amount. Ratings are ordinals, 1 (AAA) to 22 (D); ``rating`` is S&P's, else Moody's. ``default_date`` is
-        the latest default not reinstated by the month's end. One column a filter of ``issue_universe.FILTERS``;
-        ``eligible``: all of them.
+        from a United States CUSIP. ``unlikely_first_interest``: FISD's day of the first coupon can't be right, and
+        ``first_interest_date`` is null for it: a bond with coupons can't pay the first one by its dated date, after
+        its maturity, or later than :data:`LATEST_FIRST_COUPON`. ``amount_outstanding`` thousands, the latest at or
+        before the month's end, else the offering amount. Ratings are ordinals, 1 (AAA) to 22 (D); ``rating`` is S&P's,
+        else Moody's. ``default_date`` is the latest default not reinstated by the month's end. One column a filter of
+        ``issue_universe.FILTERS``; ``eligible``: all of them.
 
     Notes
     -----
@@ -153,9 +161,25 @@ def _terms(issues: pl.DataFrame, issuers: pl.DataFrame | None) -> pl.DataFrame:
         day_count=pl.when(no_coupon).then(fisd_day_count(basis, blank=QUOTED)).otherwise(fisd_day_count(basis)),
         redeemable=pl.col("redeemable").replace_strict({"Y": True, "N": False}, default=None, return_dtype=pl.Boolean),
     )
+    unlikely = _unlikely_first_interest()
+    found = found.with_columns(
+        unlikely_first_interest=unlikely,
+        first_interest_date=pl.when(~unlikely).then(pl.col("first_interest_date")),
+    )
     if issuers is None:
         return found.with_columns(industry_group=pl.lit(None, dtype=pl.String))
     return found.join(issuers.select("issuer_id", "industry_group"), on="issuer_id", how="left", maintain_order="left")
+
+
+def _unlikely_first_interest() -> pl.Expr:
+    """Whether the first coupon's day can't be right; not without that day, and not of a bond without coupons."""
+    first, since = pl.col("first_interest_date"), pl.coalesce("dated_date", "offering_date")
+    periods, months = LATEST_FIRST_COUPON
+    payments = pl.col("interest_frequency")
+    reach = periods * 12 // pl.when(payments > 0).then(payments) + months
+    latest = since.dt.offset_by(pl.format("{}mo", reach.cast(pl.Int64)))
+    wrong = (first <= since) | (first > pl.col("maturity")) | (first > latest)
+    return ((payments > 0) & wrong).fill_null(False)
 
 
 def _isin() -> pl.Expr:
@@ -172,8 +196,10 @@ def _default_spells(defaults: pl.DataFrame) -> pl.DataFrame:
 
 def _amount_spells(amounts: pl.DataFrame) -> pl.DataFrame:
     known = amounts.filter(pl.col("amount_outstanding").is_not_null())
-    rows = known.select("month", "issue_id", "effective_date", "amount_outstanding")
-    return spells(rows, ("issue_id",), ("effective_date", -pl.col("amount_outstanding")))
+    rows = known.select("month", "issue_id", "effective_date", "transaction_id", "amount_outstanding")
+    # Rows without a number come first, so that one that has one goes before them.
+    order = ("effective_date", pl.col("transaction_id").fill_null(-1), -pl.col("amount_outstanding"))
+    return spells(rows, ("issue_id",), order)
 
 
 def _amount_at(rows: pl.DataFrame, outstanding: pl.DataFrame | None, month: date, name: str) -> pl.DataFrame:
@@ -242,7 +268,8 @@ def issues_figures(rows: pl.DataFrame) -> dict[str, Any]:
     -------
     dict
         ``waterfall``: step, rows_in and rows_out of each filter, ending with the universe; ``duplicate_cusips``: issues
-        left out because an earlier one has their CUSIP; ``eligible_amount``: thousands outstanding in the universe;
+        left out because an earlier one has their CUSIP; ``unlikely_first_interest``: bonds of the universe whose day
+        of the first coupon is not used; ``eligible_amount``: thousands outstanding in the universe;
         ``rated``: bonds of the universe with a rating; ``in_default``: those in default.
     """
     universe = rows.filter(pl.col("eligible"))
@@ -250,6 +277,7 @@ def issues_figures(rows: pl.DataFrame) -> dict[str, Any]:
     return {
         "waterfall": waterfall(rows, steps),
         "duplicate_cusips": int((rows["issues_of_cusip"] - 1).sum()),
+        "unlikely_first_interest": int(universe["unlikely_first_interest"].sum()),
         "eligible_amount": universe["amount_outstanding"].sum(),
         "rated": universe["rating"].count(),
         "in_default": universe["default_date"].count(),

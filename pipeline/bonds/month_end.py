@@ -32,6 +32,12 @@ SCHEMA = {
     "coupon_paid": pl.Float64(),
 }
 
+RECOVERY_DAYS = 30
+"""Days after a default at which the recovery table measures the price."""
+
+# From the last day of a January so many days reach into March.
+_MONTHS_TO_MEASURE = 2
+
 # A calendar of fifty years takes as long to make as one of a single year.
 _BLOCK = 50
 
@@ -46,18 +52,24 @@ class BondPriceSettings:
         NYSE sessions at the end of the month in one of which the price must lie.
     lowest, highest : float
         Bounds of a clean price per 100 of face, both admitted. They say which bonds are in the universe, and so bind
-        the price from which a return starts, never the one to which it leads.
+        the price from which a return starts, as known when it starts, never the one to which it leads.
+    recovery_months : int
+        A recovery price belongs to a default of FISD's that lies at most so many calendar months before or after the
+        day that the recovery table gives for it: the two sources often differ by some weeks.
     """
 
     sessions: int = 5
     lowest: float = 5.0
     highest: float = 1000.0
+    recovery_months: int = 2
 
     def __post_init__(self) -> None:
         if self.sessions < 1:
             raise ValueError(f"a month's end needs at least one session, not {self.sessions}")
         if not 0.0 <= self.lowest < self.highest:
             raise ValueError(f"prices are bounded by 0 <= lowest < highest, not {self.lowest} and {self.highest}")
+        if self.recovery_months < 0:
+            raise ValueError(f"recovery_months counts months between two dates, not {self.recovery_months}")
 
     def in_bounds(self) -> pl.Expr:
         """Whether ``price`` is one of the universe."""
@@ -211,35 +223,91 @@ def first_source(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("cusip", priority()).unique("cusip", keep="first", maintain_order=True)
 
 
-def recovery_prices(recovery: pl.DataFrame | None, defaulted: pl.DataFrame, month: date) -> pl.DataFrame:
-    """Return what Moody's says that bonds fetched that defaulted in a month.
+def recovery_lookback(settings: BondPriceSettings | None = None) -> int:
+    """Return how many months of ``bonds.recovery`` before the built one count."""
+    settings = settings or BondPriceSettings()
+    return max(settings.recovery_months, _MONTHS_TO_MEASURE)
+
+
+def _recoveries(recovery: pl.DataFrame, issues: pl.DataFrame, settings: BondPriceSettings) -> pl.DataFrame:
+    """Pair recovery prices with FISD's defaults (``default_fisd``); each bond's last one stays last."""
+    known = issues.filter(pl.col("default_date").is_not_null()).select("cusip", default_fisd="default_date")
+    rows = recovery.filter(pl.col("recovery_price").is_not_null()).join(known, on="cusip", how="inner")
+    theirs, ours = (
+        pl.col(name).dt.year().cast(pl.Int32) * 12 + pl.col(name).dt.month()
+        for name in ("default_date", "default_fisd")
+    )
+    return rows.filter((theirs - ours).abs() <= settings.recovery_months).sort("cusip", "default_date")
+
+
+def _as_prices(rows: pl.DataFrame, day: pl.Expr) -> pl.DataFrame:
+    """Bring recoveries into the columns of :data:`SCHEMA`, the last one of each bond."""
+    blank = pl.lit(None, dtype=pl.Float64)
+    last = rows.unique("cusip", keep="last", maintain_order=True)
+    return last.select(
+        pl.lit(RECOVERY).alias("source"),
+        "cusip",
+        date=day,
+        price="recovery_price",
+        accrued_interest=blank,
+        coupon_paid=blank,
+    ).cast(SCHEMA)  # type: ignore[arg-type]
+
+
+def recovery_values(
+    recovery: pl.DataFrame | None, issues: pl.DataFrame, month: date, settings: BondPriceSettings
+) -> pl.DataFrame:
+    """Return what bonds whose default became known in a month fetched after it: the last values of their returns.
 
     Parameters
     ----------
     recovery : pl.DataFrame or None
-        ``bonds.recovery``: month, cusip, default_date, recovery_price.
-    defaulted : pl.DataFrame
-        cusip, default_date: defaults by FISD. Without one in the month a recovery price is not used.
+        ``bonds.recovery``: month, cusip, default_date, recovery_price; the months of :func:`recovery_lookback`. Later
+        ones make no difference.
+    issues : pl.DataFrame
+        cusip, default_date: defaults by FISD as known at the end of the month. A bond without one has no recovery.
     month : datetime.date
         The month.
+    settings : BondPriceSettings
+        How far the two default dates may lie apart.
 
     Returns
     -------
     pl.DataFrame
-        The columns of :data:`SCHEMA`, dated by the recovery's own default date, the last one of the month.
+        The columns of :data:`SCHEMA`, dated by the recovery table's own default date; at most one row a bond, that of
+        the last such date. The month is that by whose end both sources date the default: the later one of the two.
+
+    Notes
+    -----
+    The price is measured about :data:`RECOVERY_DAYS` after the default, so that the return of the month of default
+    holds a price of the month after. It is what the holder of a bond that nobody quotes any longer is left with; a
+    return of a later month could not hold it, for lack of a first price.
     """
     if recovery is None:
         return pl.DataFrame(schema=SCHEMA)
-    now = defaulted.filter(pl.col("default_date").dt.truncate("1mo") == month).select("cusip")
-    rows = recovery.filter(pl.col("month") == month, pl.col("recovery_price").is_not_null()).join(
-        now, on="cusip", how="semi"
-    )
-    found = rows.select(
-        pl.lit(RECOVERY).alias("source"),
-        "cusip",
-        date="default_date",
-        price="recovery_price",
-        accrued_interest=pl.lit(None, dtype=pl.Float64),
-        coupon_paid=pl.lit(None, dtype=pl.Float64),
-    )
-    return _last_day(found).cast(SCHEMA)  # type: ignore[arg-type]
+    rows = _recoveries(recovery.filter(pl.col("month") <= month), issues, settings)
+    known = pl.max_horizontal("default_date", "default_fisd").dt.truncate("1mo")
+    return _as_prices(rows.filter(known == month), pl.col("default_date"))
+
+
+def recovery_prices(
+    recovery: pl.DataFrame | None, issues: pl.DataFrame, month: date, settings: BondPriceSettings
+) -> pl.DataFrame:
+    """Return the recovery prices that were observed in a month.
+
+    Parameters
+    ----------
+    recovery, issues, month, settings
+        As in :func:`recovery_values`.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns of :data:`SCHEMA`, dated :data:`RECOVERY_DAYS` after the recovery table's default date; at most one
+        row a bond, the last one of the month.
+    """
+    if recovery is None:
+        return pl.DataFrame(schema=SCHEMA)
+    observed = pl.col("default_date").dt.offset_by(f"{RECOVERY_DAYS}d")
+    rows = _recoveries(recovery.filter(pl.col("month") <= month), issues, settings)
+    return _as_prices(rows.filter(observed.dt.truncate("1mo") == month), observed)

@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from pipeline.bonds.returns import PERCENT
 from pipeline.panel.calendar import shift
 from pipeline.panel.cross_section import finite
 from pipeline.panel.dense import Floats, Integers, MonthlyPanel
@@ -43,7 +44,7 @@ class BondPortfolioSettings:
     gap : int
         Months between the last of them and the month of the return.
     min_bonds : int
-        A sort into k portfolios needs k times as many bonds; with fewer its portfolios are empty.
+        A sort into k portfolios needs k times as many bonds that it can rank; with fewer its portfolios are empty.
     """
 
     window: Window = field(default=Window(12, 6))
@@ -141,11 +142,18 @@ PORTFOLIOS: tuple[str, ...] = tuple(name for sort in BOND_SORTS for name in sort
 """Names of all portfolios, in the order in which a month has them."""
 
 SORTED_BY: tuple[str, ...] = tuple(dict.fromkeys(sort.characteristic for sort in BOND_SORTS))
-"""Columns of ``bond_characteristics`` that the sorts read."""
+"""Columns of ``bond_characteristics`` that bonds are sorted by."""
+
+VALUED_BY: tuple[str, str] = ("bond_price", "face_value")
+"""Columns of ``bond_characteristics`` whose product is what a bond is worth: per 100 of face, and thousands of face."""
 
 
 def lookback(settings: BondPortfolioSettings | None = None) -> dict[str, int]:
-    """Return how many months of each input a month needs, itself included; the last ``gap + 1`` do not enter."""
+    """Return how many months of each input a month needs, itself included.
+
+    Of ``bond_characteristics`` the month itself does not enter, of the ``gap`` months before it the last one's values
+    alone.
+    """
     settings = settings or BondPortfolioSettings()
     return {"bond_characteristics": settings.window.months + settings.gap + 1, "bond_returns": 1}
 
@@ -204,18 +212,21 @@ def _means(values: Floats, min_obs: int) -> Floats:
     return window_sum(values, min_obs) / np.maximum(count, 1)
 
 
-def _held(returns: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
-    """Bonds with a return in the month and a value at its start, ordered by isin within the month."""
+def _valued(characteristics: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
+    """Bonds with a value at the end of the month before, under the month, ordered by isin within it."""
+    price, face = (pl.col(name) for name in VALUED_BY)
     return (
-        returns.filter(pl.col("month").is_in(months), pl.col("ret").is_not_null(), pl.col("value_start") > 0.0)
-        .select("month", "isin", "ret", "ret_excess", "value_start")
+        characteristics.select(pl.col("month").dt.offset_by("1mo"), "isin", value=price * PERCENT * face)
+        .filter(pl.col("month").is_in(months), pl.col("value") > 0.0)
         .sort("month", "isin")
     )
 
 
-def _sorted_returns(month: date, sort: Sort, bonds: pl.DataFrame, numbers: Integers) -> pl.DataFrame:
-    """Return of every portfolio of one sort."""
-    value = bonds["value_start"].to_numpy()
+def _sorted_returns(month: date, sort: Sort, bonds: pl.DataFrame, ranked: Integers) -> pl.DataFrame:
+    """Return of every portfolio of one sort, over the bonds in it that have one."""
+    earned = bonds["ret"].is_not_null()
+    bonds, numbers = bonds.filter(earned), ranked[earned.to_numpy()]
+    value = bonds["value"].to_numpy()
 
     # bincount adds one bond after another, so that a sum does not depend on what else is built.
     def total(weights: Floats) -> Floats:
@@ -249,9 +260,10 @@ def bond_portfolios(
     Parameters
     ----------
     characteristics : pl.DataFrame
-        ``bond_characteristics``: month, isin and the raw columns of :data:`SORTED_BY`, of m-13 to m-2 by default.
+        ``bond_characteristics``: month, isin and the raw columns of :data:`SORTED_BY`, of m-13 to m-2 by default, and
+        of :data:`VALUED_BY`, of m-1.
     returns : pl.DataFrame
-        ``bond_returns``: month, isin, ret, ret_excess (decimals), value_start (thousands), of m.
+        ``bond_returns``: month, isin, ret, ret_excess (decimals), of m.
     months : sequence of date
         Months of the returns.
     settings : BondPortfolioSettings, optional
@@ -260,15 +272,17 @@ def bond_portfolios(
     Returns
     -------
     pl.DataFrame
-        Columns month, portfolio, sort, bin (1 the lowest), ret and ret_excess (decimals), n (bonds), value (their
-        ``value_start``, thousands). Every portfolio has a row in every month, in the order of :data:`PORTFOLIOS`; one
-        without bonds has n 0 and nulls. ``ret_excess`` is null where that of one of its bonds is.
+        Columns month, portfolio, sort, bin (1 the lowest), ret and ret_excess (decimals), n (bonds with a return),
+        value (what these were worth at the end of m-1, thousands). Every portfolio has a row in every month, in the
+        order of :data:`PORTFOLIOS`; one without bonds has n 0 and nulls. ``ret_excess`` is null where that of one of
+        its bonds is.
 
     Notes
     -----
-    A bond is sorted for the return of m when it has a return then, a value at the end of m-1, and the characteristic in
-    at least 6 of the months m-13 to m-2, on whose mean it is sorted. Breakpoints are those of :func:`quantile_bins`
-    over the sorted bonds; returns are weighted by value. The gap of a month keeps the error of the price at the end of
+    A bond is sorted for the return of m when it has a value at the end of m-1 and the characteristic in at least 6 of
+    the months m-13 to m-2, on whose mean it is sorted. Breakpoints are those of :func:`quantile_bins` over these bonds,
+    whether or not a return follows: which of them trade in m is not known when the portfolios are formed. Returns are
+    those of the bonds that have one, weighted by value. The gap of a month keeps the error of the price at the end of
     m-1, which is in the return of m, out of the sort.
 
     References
@@ -279,14 +293,16 @@ def bond_portfolios(
     wanted = sorted(set(months))
     if not wanted:
         return pl.DataFrame(schema=SCHEMA)
-    held = _held(returns, wanted)
+    valued = _valued(characteristics, wanted).join(
+        returns.select("month", "isin", "ret", "ret_excess"), on=["month", "isin"], how="left", maintain_order="left"
+    )
     window, lag = settings.window, settings.gap + 1
     first, last = shift(wanted[0], 1 - lag - window.months), shift(wanted[-1], -lag)
-    panel = MonthlyPanel.from_frame(characteristics, held["isin"], SORTED_BY, first, last)
-    by_month = held.partition_by("month", as_dict=True, maintain_order=True)
+    panel = MonthlyPanel.from_frame(characteristics, valued["isin"], SORTED_BY, first, last)
+    by_month = valued.partition_by("month", as_dict=True, maintain_order=True)
     parts = []
     for month in wanted:
-        bonds = by_month.get((month,), held.clear())
+        bonds = by_month.get((month,), valued.clear())
         positions = panel.positions(bonds["isin"])
         for sort in BOND_SORTS:
             values = panel.window(sort.characteristic, month, positions, window.months, lag)

@@ -13,8 +13,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.bonds.bond_math import convexity, effective_duration, modified_duration, yield_to_maturity
-from pipeline.bonds.carry import TERMS, Floats, accrued, days_of, is_flat, numbers_of
+from pipeline.bonds.bond_math import (
+    accrued_interest,
+    convexity,
+    effective_duration,
+    modified_duration,
+    yield_to_maturity,
+)
+from pipeline.bonds.carry import TERMS, Days, Floats, accrued, days_of, is_flat, numbers_of
 from pipeline.bonds.coupon_calendar import BondTerms
 from pipeline.bonds.credit_spread import credit_spread
 from pipeline.bonds.issue_universe import FIXED_OR_ZERO_COUPON, amount_share
@@ -37,6 +43,7 @@ SCHEMA = {
     "date": pl.Date(),
     "price": pl.Float64(),
     "accrued_interest": pl.Float64(),
+    "accrued_month_end": pl.Float64(),
     "source": pl.String(),
     "flat": pl.Boolean(),
     **dict.fromkeys(ANALYTICS, pl.Float64()),
@@ -66,7 +73,8 @@ def bond_prices(
         ``lehman``, ``mergent``, ``datastream`` -> their rows of ``months``, those of them that are on disk: month,
         cusip, date, price, accrued_interest, coupon_paid.
     recovery : pl.DataFrame or None
-        ``bonds.recovery``, rows of ``months``: month, cusip, default_date, recovery_price.
+        ``bonds.recovery``: month, cusip, default_date, recovery_price; the built months and
+        :func:`pipeline.bonds.month_end.recovery_lookback` before.
     treasury_curve : pl.DataFrame
         month and zero_1 .. zero_11 (percent, continuously compounded), rows of ``months``.
     months : sequence of date
@@ -79,9 +87,11 @@ def bond_prices(
     pl.DataFrame
         The columns of :data:`SCHEMA`, sorted by month and cusip: every issue of ``bond_issues``, in the universe or
         not, that has a price within bounds. ``source`` is the first of :data:`pipeline.bonds.month_end.PRIORITY` that
-        has such a price; ``recovery`` for a bond that defaults in the month and that no source prices. ``price`` is
-        clean, per 100 of face; ``accrued_interest`` goes with it, at ``date``: the source's own figure, else by the
-        issue's terms, 0 from the default date (``flat``), null where the terms do not say. ``ytm`` percent,
+        has such a price; ``recovery`` for a bond in default that no source prices in the month in which its recovery
+        price was observed, about 30 days after the default. ``price`` is clean, per 100 of face; ``accrued_interest``
+        goes with it, at ``date``: the source's own figure, else by the issue's terms, 0 from the default date
+        (``flat``), null where the terms do not say. ``accrued_month_end`` is what accrued by the end of the month by
+        the issue's terms, 0 from the default date and from maturity, null where the terms do not say. ``ytm`` percent,
         ``modified_duration`` and ``duration`` (effective, 25 basis points up and down) years, ``convexity`` years
         squared, ``spread`` basis points over the zero curve: all with the call ignored and interest accrued by the
         terms; null for a bond in default, whose price no longer stands for the promised payments, for floating coupons,
@@ -110,7 +120,7 @@ def _priced(
     found = month_end_prices(trace_daily, quotes, month, month, settings)
     unpriced = issues.join(found, on="cusip", how="anti")
     within = first_source(found.filter(settings.in_bounds()))
-    fetched = recovery_prices(recovery, unpriced, month).filter(settings.in_bounds())
+    fetched = recovery_prices(recovery, unpriced, month, settings).filter(settings.in_bounds())
     priced = issues.join(pl.concat([within, fetched]), on="cusip", how="inner")
     return priced.join(_volumes(trace_daily, month), on="cusip", how="left").sort("cusip")
 
@@ -138,6 +148,7 @@ def _valued(priced: pl.DataFrame, curve: pl.DataFrame) -> pl.DataFrame:
     values[:, promised] = _analytics(terms[promised], dates[promised], numbers_of(priced["price"])[promised], curve)
     columns = {
         "accrued_interest": interest,
+        "accrued_month_end": _month_end_interest(priced, terms, default),
         **dict(zip(ANALYTICS, values, strict=True)),
     }
     return (
@@ -146,6 +157,13 @@ def _valued(priced: pl.DataFrame, curve: pl.DataFrame) -> pl.DataFrame:
         .select(*SCHEMA)
         .cast(SCHEMA)  # type: ignore[arg-type]
     )
+
+
+def _month_end_interest(priced: pl.DataFrame, terms: BondTerms, default: Days) -> Floats:
+    """Interest accrued by the last day of each row's month, whatever the day of its price and its source."""
+    day = days_of(priced["month"].dt.month_end())
+    over = is_flat(day, default) | is_flat(day, days_of(priced["maturity"]))
+    return np.where(over, 0.0, accrued_interest(terms, day))
 
 
 def _analytics(terms: BondTerms, dates: np.ndarray, clean: Floats, curve: pl.DataFrame) -> Floats:

@@ -96,14 +96,16 @@ def rating_spells(ratings: pl.DataFrame) -> dict[str, pl.DataFrame]:
     Notes
     -----
     The ordinal is null from the date of a row that says that the issue is not rated, of a blank one, and of one whose
-    text is on no scale; :func:`ratings_figures` counts the latter.
+    text is on no scale; :func:`ratings_figures` counts the latter. Of several rows of an agency on one day the worst
+    rating holds, since the order of rows in a file says nothing; a row without an ordinal gives way.
     """
     found = {}
     for kind, scale in SCALES.items():
         ordinal = letters("rating").replace_strict(scale.ordinals, default=None, return_dtype=pl.Float64)
         rows = ratings.filter(pl.col("rating_type") == kind)
         dated = rows.select("month", "issue_id", "rating_date", ordinal.alias(scale.column))
-        found[scale.column] = spells(dated, ("issue_id",), ("rating_date",))
+        # Of several rows of one day the worst rating holds; one without a rating gives way.
+        found[scale.column] = spells(dated, ("issue_id",), ("rating_date", pl.col(scale.column).fill_null(0.0)))
     return found
 
 

@@ -59,9 +59,10 @@ SCHEMA = {
     **dict.fromkeys(VALUES, pl.Float64()),
 }
 """Columns of the snapshot. Of the bond: coupon percent a year, face_value thousands of dollars, duration years
-(effective), ratings ordinals from 1 (AAA) to 22 (D), spread basis points, price clean and accrued_interest per 100 of
-face, ytm percent, default_probability percent. Of the issuer: sic the industry code of its stock, money in millions of
-dollars, margins and ratios as fractions, growths percent; from the index as in the extract."""
+(effective), ratings ordinals from 1 (AAA) to 22 (D), spread basis points, price clean and accrued_interest (by the
+month's end) per 100 of face, ytm percent, default_probability percent. Of the issuer: sic the industry code of its
+stock, money in millions of dollars, margins and ratios as fractions, growths percent; from the index as in the
+extract."""
 
 _FROM_INDEX = {
     "face_value": "paramount",
@@ -92,7 +93,10 @@ _FROM_ISSUES = {
     "sector": "industry_group",
     **{name: name for name in ("isin", "maturity", "coupon", "rating", "sp_rating", "moody_rating")},
 }
-_FROM_PRICES = ("duration", "spread", "price", "accrued_interest", "ytm")
+_FROM_PRICES = {
+    "accrued_interest": "accrued_month_end",
+    **{name: name for name in ("duration", "spread", "price", "ytm")},
+}
 
 
 def _of(frame: pl.DataFrame, months: Sequence[date]) -> pl.DataFrame:
@@ -150,7 +154,7 @@ def snapshot_from_trades(
         The asset of that name; rows of ``months``: month, cusip (8), eligible, isin, maturity, offering_date, coupon,
         amount_outstanding (thousands), rating, sp_rating, moody_rating, industry_group.
     bond_prices : pl.DataFrame
-        The asset of that name; rows of ``months``: month, cusip, price, accrued_interest, ytm, duration, spread.
+        The asset of that name; rows of ``months``: month, cusip, price, accrued_month_end, ytm, duration, spread.
     accounts : pl.DataFrame or None
         What :func:`pipeline.bonds.issuer_accounts.issuer_accounts` gives for ``months``; None where issuers are not
         linked to stocks.
@@ -167,7 +171,9 @@ def snapshot_from_trades(
     issues = _of(bond_issues, months).filter(pl.col("eligible")).select(
         "month", "cusip", *(pl.col(theirs).alias(ours) for ours, theirs in _FROM_ISSUES.items())
     )  # fmt: skip
-    prices = _of(bond_prices, months).select("month", "cusip", *_FROM_PRICES)
+    prices = _of(bond_prices, months).select(
+        "month", "cusip", *(pl.col(theirs).alias(ours) for ours, theirs in _FROM_PRICES.items())
+    )
     rows = issues.join(prices, on=["month", "cusip"], how="inner", validate="1:1")
     if accounts is not None:
         rows = rows.join(accounts, on=["month", "cusip"], how="left", validate="1:1")

@@ -1,13 +1,15 @@
 """Reports that take back, replace or repeat other reports, and the pairs that they form.
 
-Each function gets all rows of some bonds (``trace_reports.read``) and which of them are still in, and says which stay.
-Pairs are found within a bond; a missing number matches nothing, other missing values match each other. Belongs here:
-matching reports to reports. Does not: what a single report's own columns decide (``trace_filters``).
+Each function gets all rows of some bonds (``trace_reports.read``) and which of them are still in, and says which stay
+and, where reports take back others, which of them found nothing to take back (:class:`Outcome`). Pairs are found within
+a bond; a missing number matches nothing, other missing values match each other. Belongs here: matching reports to
+reports. Does not: what a single report's own columns decide (``trace_filters``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,6 +21,7 @@ _TERMS = (*KEY, "time")
 _LEG = ("bond", "date", "price", "volume")
 DEALER = "D"
 
+_NONE = np.array([], dtype=np.int64)
 _BITS = 20
 _ODD = 0x9E3779B97F4A7C15
 """An odd number with well-spread bits, so that what it multiplies is shifted far apart."""
@@ -27,32 +30,53 @@ _VALUE = pl.col("number").cast(pl.Int64, strict=False)
 """Message numbers count by value; what is no number comes first, by its text."""
 
 
-def not_cancelled_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+class Outcome(NamedTuple):
+    """What a filter makes of reports.
+
+    Attributes
+    ----------
+    stays : pl.Series
+        Boolean: the rows that pass, of those that passed all filters before. Rows that did not may have either value.
+    unmatched : ndarray or None
+        Positions of the rows that cancel, correct or reverse a report that is not there; None for a filter that pairs
+        no reports so.
+    """
+
+    stays: pl.Series
+    unmatched: np.ndarray | None = None
+
+
+class _Pairs(NamedTuple):
+    """Rows that others name, and the rows that name none."""
+
+    named: pl.Series
+    unmatched: np.ndarray
+
+
+def not_cancelled_early(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Drop cancellations of the old regime and what they cancel: the number they name, reported on the same day."""
     cancellations = rows["early_cancellation"]
     originals = alive & rows["early"] & rows["trade"]
-    return _without(
-        ~cancellations,
-        _named(rows, originals, "report_date", alive & cancellations, "original", ["bond", "report_date"]),
-    )
+    found = _named(rows, originals, "report_date", alive & cancellations, "original", ["bond", "report_date"])
+    return Outcome(_without(~cancellations, found.named), found.unmatched)
 
 
-def not_corrected_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+def not_corrected_early(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Keep the last of a chain of corrections of the old regime in place of the trade that it started from.
 
     A correction names the number of the trade, or of the correction, that it replaces on its report date. What is
     named goes, also where the correction was itself cancelled; a correction whose chain does not lead back to a trade
-    that is still in goes too.
+    that is still in goes too, and counts as unmatched.
     """
     corrections = rows["first"] & rows["early_correction"]
     if not corrections.any():
-        return alive
+        return Outcome(alive, _NONE)
     originals = alive & rows["early"] & rows["trade"]
-    replaced = _named(rows, originals, "report_date", corrections, "original", ["bond", "report_date"])
+    replaced = _named(rows, originals, "report_date", corrections, "original", ["bond", "report_date"]).named
     chain = rows.select(*_NUMBER, "original").with_row_index("row")
     trades = chain[replaced].join(chain.filter(corrections), on="row", how="anti")
     unfounded = _unfounded(chain.filter(alive & corrections), trades)
-    return _without(_without(alive, replaced), unfounded)
+    return Outcome(_without(_without(alive, replaced), unfounded), unfounded.to_numpy())
 
 
 def _unfounded(corrections: pl.DataFrame, trades: pl.DataFrame) -> pl.Series:
@@ -67,7 +91,7 @@ def _unfounded(corrections: pl.DataFrame, trades: pl.DataFrame) -> pl.Series:
     return corrections["row"]
 
 
-def not_reversed_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+def not_reversed_early(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Drop one original for each as-of reversal of the old regime that has one.
 
     An original is a trade alike in six columns (:data:`~pipeline.bonds.trace_reports.KEY`) that was reported before
@@ -76,7 +100,7 @@ def not_reversed_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
     """
     reversals = alive & rows["reversal"] & rows["trade"]
     if not reversals.any():
-        return alive
+        return Outcome(alive, _NONE)
     likeness = rows.select(token=_likeness(*KEY))["token"]
     originals = alive & rows["early"] & rows["trade"] & ~rows["as_of_dropped"]
     originals &= likeness.is_in(likeness.filter(reversals).unique().implode())
@@ -91,13 +115,18 @@ def not_reversed_early(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
             originals=(~pl.col("reversal")).cast(pl.Int32).cum_sum().over(KEY),
         )
     )
-    # Going through them by time of report, a reversal that finds no original left is spent.
-    spent = pl.when("reversal").then(pl.col("so_far") - pl.col("originals")).max().over(KEY).clip(0)
-    taken = pl.col("reversal").sum().cast(pl.Int32).over(KEY) - spent
-    return _without(alive, both.filter(~pl.col("reversal") & (pl.col("originals") <= taken))["row"])
+    # Going through them by time of report, a reversal that finds no original left is spent: it is one more than ever
+    # before were without one.
+    both = both.with_columns(
+        spent=pl.when("reversal").then(pl.col("so_far") - pl.col("originals")).clip(0).cum_max().over(KEY)
+    )
+    lonely = both.filter("reversal").filter(pl.col("spent") > pl.col("spent").shift(1).over(KEY).fill_null(0))
+    taken = pl.col("reversal").sum().cast(pl.Int32).over(KEY) - pl.col("spent").max().over(KEY)
+    stays = _without(alive, both.filter(~pl.col("reversal") & (pl.col("originals") <= taken))["row"])
+    return Outcome(stays, lonely["row"].to_numpy())
 
 
-def not_cancelled(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+def not_cancelled(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Drop cancellations of the present regime and what they cancel, of either regime.
 
     A cancellation (X), and that of a corrected trade (C), repeats the trade's number, bond, day and time of execution,
@@ -105,17 +134,17 @@ def not_cancelled(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
     """
     cancellations = rows["late_cancellation"]
     found = _named(rows, alive & rows["trade"], "date", alive & cancellations, "number", _TERMS)
-    return _without(~cancellations, found)
+    return Outcome(_without(~cancellations, found.named), found.unmatched)
 
 
-def not_reversed(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+def not_reversed(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Drop reversals of the present regime (Y) and the trades, of either regime, whose number they name."""
     reversals = rows["late_reversal"]
     found = _named(rows, alive & rows["trade"], "date", alive & reversals, "original", _TERMS)
-    return _without(~reversals, found)
+    return Outcome(_without(~reversals, found.named), found.unmatched)
 
 
-def once_between_dealers(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
+def once_between_dealers(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     """Drop the buyer's report of a trade between two dealers where the seller's is there.
 
     Two reports are of one trade when bond, day of execution, price and volume agree. Each sale takes one purchase; of
@@ -127,7 +156,7 @@ def once_between_dealers(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
     found = rows.select(leg=(leg & known).fill_null(False), sale=sale.fill_null(False))
     legs = np.flatnonzero((alive & found["leg"]).to_numpy())
     if not len(legs):
-        return alive
+        return Outcome(alive)
     order, run = _runs(rows.select(_LEG)[legs])
     legs = legs[order]
     sold = found["sale"].to_numpy()[legs]
@@ -140,7 +169,7 @@ def once_between_dealers(rows: pl.DataFrame, alive: pl.Series) -> pl.Series:
         .sort("time", _VALUE, "number", "report_date", "report_time")
         .filter(pl.int_range(pl.len()).over("run") < pl.col("sales"))
     )
-    return _without(alive, np.r_[legs[paired & ~unequal], first["row"].to_numpy()])
+    return Outcome(_without(alive, np.r_[legs[paired & ~unequal], first["row"].to_numpy()]))
 
 
 def _runs(keys: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -162,8 +191,8 @@ def _equal_to_last(ordered: pl.DataFrame) -> np.ndarray:
 
 def _named(
     rows: pl.DataFrame, which: pl.Series, day: str, naming: pl.Series, column: str, key: Sequence[str]
-) -> pl.Series:
-    """Return positions of the rows that other rows name by their number.
+) -> _Pairs:
+    """Return positions of the rows that other rows name by their number, and of those that name none.
 
     Parameters
     ----------
@@ -182,7 +211,7 @@ def _named(
     """
     by = np.flatnonzero(naming.to_numpy())
     if not len(by):
-        return pl.Series(dtype=pl.Int64)
+        return _Pairs(pl.Series(dtype=pl.Int64), _NONE)
     pointers = rows.select(*key, named=column)[by]
     shift = pl.col(day).to_physical().cast(pl.UInt64) * _ODD
     marks = rows.select(pl.col("token") + shift).to_series().to_numpy()
@@ -199,7 +228,8 @@ def _named(
         pl.col("number") == pl.col("named"), *(pl.col(name).eq_missing(pl.col(f"{name}_of_pointer")) for name in key)
     )
     found = pl.concat([rows.select(*key, "number")[pairs["at"]], other, pairs], how="horizontal")
-    return found.filter(agree)["at"]
+    found = found.filter(agree)
+    return _Pairs(found["at"], np.delete(by, found["by"].to_numpy()))
 
 
 def _likeness(*columns: str) -> pl.Expr:

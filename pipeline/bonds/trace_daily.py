@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -37,6 +37,7 @@ SCHEMA = {
 
 _LAST = {"cusip": pl.String(), **{name: kind for name, kind in TRADE.items() if name != "bond"}}
 _DAYS = {name: SCHEMA[name] for name in ("cusip", "date", *VALUES)}
+_NO_LATE_REPORTS = {"late_reports": 0, "too_late_reports": 0}
 # Months whose late reports are looked for at once: their months are then read once, those before them once a block.
 _BLOCK = 12
 
@@ -53,8 +54,10 @@ class TraceMonth:
         Its rows, see :func:`trace_daily`.
     figures : dict
         ``waterfall``: ``step``, ``rows_in``, ``rows_out`` of each rule, over the reports of the month about trades
-        executed in it; ``decimal_shifts``: prices mended; ``late_reports``: reports of the month about earlier ones;
-        ``days_changed``: earlier days that they changed.
+        executed in it; ``unmatched``: step -> how many of those reports cancel, correct or reverse one that is not
+        there; ``decimal_shifts``: prices mended; ``late_reports``: rows of the month, repeated ones included, about
+        trades of the ``correction_months`` before it; ``too_late_reports``: about trades before these, which change
+        nothing; ``days_changed``: earlier days that late reports changed.
     """
 
     month: date
@@ -184,7 +187,7 @@ class _Tables:
             own = part.days.with_columns(pl.col(name).alias(f"{name}_corrected") for name in VALUES)
             revised = changes.filter(pl.col("month") == month)
             daily = pl.concat([revised, own.with_columns(month=pl.lit(month)).select(*SCHEMA)]).sort("cusip", "date")
-            late_figures = {"late_reports": counts.get(month, 0), "days_changed": revised.height}
+            late_figures = {**counts.get(month, _NO_LATE_REPORTS), "days_changed": revised.height}
             built.append(TraceMonth(month, daily, part.figures | late_figures))
         return built, before
 
@@ -207,17 +210,16 @@ class _Tables:
             seen.append(found.cusips)
         rest = late.filter(~pl.col("cusip").is_in(pl.concat(seen).implode()))
         changed.append(self.changes_of_unseen(rest, before))
-        figures = {"waterfall": _total(waterfalls), "decimal_shifts": shifts}
+        figures = {"waterfall": _total(waterfalls), "unmatched": _unmatched(waterfalls), "decimal_shifts": shifts}
         return _Month(pl.concat(days), pl.concat(lasts), pl.concat(changed), figures)
 
-    def late(self, first: date, last: date) -> tuple[pl.DataFrame, dict[date, int]]:
-        """Return the reports of some months about trades of earlier ones, and their number by month.
+    def late(self, first: date, last: date) -> tuple[pl.DataFrame, dict[date, dict[str, int]]]:
+        """Return the reports of some months about trades of earlier ones that may change, and figures by month.
 
-        They passed the filters within a report date. In the old regime these pair reports, so that all of a bond's
-        reports of such a day are read, whatever they are about.
+        They passed the filters within a report date; the figures count them before. In the old regime these pair
+        reports, so that all of a bond's reports of such a day are read, whatever they are about.
         """
-        asked = self.reports if self.settings.correction_months else self.reports.clear()
-        window = asked.filter(pl.col("month").is_between(first, last))
+        window = self.reports.filter(pl.col("month").is_between(first, last))
         earlier = pl.col("trd_exctn_dt") < pl.col("month")
         parts = [window.filter(earlier)]
         if first < self.settings.regime:
@@ -233,9 +235,14 @@ class _Tables:
         alive, _ = of_reports(found.rows, first, last)
         longest = pl.col("month").dt.offset_by(f"-{self.settings.correction_months}mo")
         is_late = found.rows.select(pl.col("date").is_between(longest, pl.col("month"), closed="left")).to_series()
-        counts = found.rows.filter(is_late).group_by("month").len()
+        counts = (
+            found.rows.filter(pl.col("date") < pl.col("month"))
+            .group_by("month")
+            .agg(late_reports=(pl.col("date") >= longest).sum(), too_late_reports=(pl.col("date") < longest).sum())
+        )
+        figures = {row.pop("month"): row for row in counts.to_dicts()}
         late = _named(found.rows.filter(alive & is_late), found.cusips)
-        return late.with_columns(executed=pl.col("date").dt.month_start()), dict(counts.iter_rows())
+        return late.with_columns(executed=pl.col("date").dt.month_start()), figures
 
     def older(self, late: pl.DataFrame, first: date) -> pl.DataFrame:
         """Return what late reports, known by or after ``first``, change about the months before it.
@@ -353,3 +360,12 @@ def _total(waterfalls: Sequence[Counts]) -> Counts:
         }
         for k, rule in enumerate(RULES)
     ]
+
+
+def _unmatched(waterfalls: Sequence[Counts]) -> dict[str, int]:
+    """Add up what found nothing to take back, by the name of the filter that looked for it."""
+    found: dict[str, int] = {}
+    for row in chain.from_iterable(waterfalls):
+        if "unmatched" in row:
+            found[row["step"]] = found.get(row["step"], 0) + row["unmatched"]
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.bonds import trace_corrections as corrections
+from pipeline.bonds.trace_corrections import Outcome
 from pipeline.bonds.trace_settings import TraceSettings
 
 Mark = Callable[[TraceSettings], pl.Expr]
@@ -47,19 +48,18 @@ class TraceFilter(Rule):
     Attributes
     ----------
     stays : callable
-        ``stays(rows, alive)`` gives a Boolean series: the rows that pass, of those that passed all filters before. Rows
-        that did not may have either value.
+        ``stays(rows, alive)`` gives an :class:`~pipeline.bonds.trace_corrections.Outcome`.
     mark : callable or None
         For a filter that looks at one report alone: from the settings to a Boolean expression over a staged row, true
         where it passes and never null; it is worked out while reading.
     """
 
-    stays: Callable[[pl.DataFrame, pl.Series], pl.Series]
+    stays: Callable[[pl.DataFrame, pl.Series], Outcome]
     mark: Mark | None = None
 
 
 def _screen(name: str, drops: str, source: str, mark: Mark) -> TraceFilter:
-    return TraceFilter(name=name, drops=drops, source=source, stays=lambda rows, alive: rows[name], mark=mark)
+    return TraceFilter(name=name, drops=drops, source=source, stays=lambda rows, alive: Outcome(rows[name]), mark=mark)
 
 
 _AS_AGENT = ((pl.col("rpt_side_cd") == "B") & (pl.col("buy_cpcty_cd") == "A")) | (
@@ -72,7 +72,7 @@ BY_REPORT: tuple[TraceFilter, ...] = (
         name="one row a report",
         drops="further rows with the bond, day of execution, number, status, day and time of report of another",
         source="a report has one row: the same key twice is the file's doing",
-        stays=lambda rows, alive: rows["first"],
+        stays=lambda rows, alive: Outcome(rows["first"]),
     ),
     TraceFilter(
         name="not cancelled, to 2012",
@@ -100,7 +100,7 @@ BY_EXECUTION: tuple[TraceFilter, ...] = (
         name="no reversal or delayed report, to 2012",
         drops="as-of codes R, X and D",
         source=DICK_NIELSEN,
-        stays=lambda rows, alive: ~rows["as_of_dropped"],
+        stays=lambda rows, alive: Outcome(~rows["as_of_dropped"]),
     ),
     TraceFilter(
         name="not cancelled or corrected, from 2012",
@@ -118,7 +118,7 @@ BY_EXECUTION: tuple[TraceFilter, ...] = (
         name="a trade",
         drops="any other status than T and W (to 2012) or T and R (from 2012)",
         source=DICK_NIELSEN,
-        stays=lambda rows, alive: rows["trade"],
+        stays=lambda rows, alive: Outcome(rows["trade"]),
     ),
     _screen(
         "regular settlement",
@@ -174,7 +174,7 @@ BY_EXECUTION: tuple[TraceFilter, ...] = (
         name="not after maturity",
         drops="trades executed after the bond matured; a maturity that is not known passes",
         source="nothing trades then",
-        stays=lambda rows, alive: ~rows["matured"],
+        stays=lambda rows, alive: Outcome(~rows["matured"]),
     ),
 )
 """Filters within a day of execution, which later reports about it may change."""
@@ -183,7 +183,8 @@ FILTERS = (*BY_REPORT, *BY_EXECUTION)
 
 DECIMAL_SHIFT = Rule(
     name="decimal shifts mended",
-    drops="nothing: a price 10 or 100 times, or such a part of, the median of its neighbours is divided or multiplied",
+    drops="nothing: a price 10 or 100 times, or such a part of, the median of its neighbours is divided or multiplied, "
+    "unless the trade before or after is nearer to it as it is",
     source="a decimal point in the wrong place",
 )
 BOUNCE_BACK = Rule(
@@ -220,12 +221,18 @@ def applied(
     Returns
     -------
     tuple
-        The rows that stay, as a Boolean series, and ``step``, ``rows_in``, ``rows_out`` of each filter.
+        The rows that stay, as a Boolean series, and ``step``, ``rows_in``, ``rows_out`` of each filter, with
+        ``unmatched`` for one that pairs reports: the cancellations, corrections or reversals that found nothing.
     """
-    counts, before = [], int((alive & counted).sum())
+    counts: list[dict[str, Any]] = []
+    before = int((alive & counted).sum())
+    about = counted.to_numpy()
     for each in filters:
-        alive = alive & each.stays(rows, alive)
+        found = each.stays(rows, alive)
+        alive = alive & found.stays
         after = int((alive & counted).sum())
         counts.append({"step": each.name, "rows_in": before, "rows_out": after})
+        if found.unmatched is not None:
+            counts[-1]["unmatched"] = int(about[found.unmatched].sum())
         before = after
     return alive, counts

@@ -59,13 +59,15 @@ def in_order(trades: pl.DataFrame) -> np.ndarray:
 def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
     """Mend decimal shifts and find bounce-backs.
 
-    A price that is ``shift_factors`` times or one such part of the median of its neighbours, within
-    ``shift_tolerance`` of that median, is divided or multiplied accordingly. Neighbours are the reported prices of up
-    to ``shift_neighbours`` trades of the bond before and as many after it; fewer than ``shift_least`` in all say
-    nothing. Then a price at least ``bounce_away`` away from the trade before and from the trade after it, which lie
-    within ``bounce_agreement`` of each other (of the earlier one), is a bounce-back; a trade with nothing before or
-    nothing after it is none. Neither is repeated. Where the design is silent (how many neighbours, which side of a
-    bound) this is what it means here; thresholds are those of the design.
+    A price that is ``shift_factors`` times or one such part of the median of its neighbours, within ``shift_tolerance``
+    of that median, is divided or multiplied accordingly. Neighbours are the reported prices of up to
+    ``shift_neighbours`` trades of the bond before and as many after it; fewer than ``shift_least`` in all say nothing,
+    and neither do those of one side alone. Where the trade just before or just after is nearer, in ratio, to the price
+    as reported than to the mended one, the level has changed in truth and the price stays. Then a price at least
+    ``bounce_away`` away from the trade before and from the trade after it, which lie within ``bounce_agreement`` of
+    each other (of the earlier one), is a bounce-back; a trade with nothing before or nothing after it is none. Neither
+    is repeated. Where the design is silent (how many neighbours, on which sides, which side of a bound) this is what it
+    means here; thresholds are those of the design.
 
     Parameters
     ----------
@@ -83,10 +85,13 @@ def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
     price = reported.copy()
     corrected = np.zeros(len(price), dtype=bool)
     suspects = _suspects(bond, reported, settings)
+    suspects = suspects[_amid(bond, suspects)]
     median = _neighbour_median(bond, reported, suspects, settings)
     for factor in settings.shift_factors:
         for candidate in (reported[suspects] / factor, reported[suspects] * factor):
             right = np.abs(candidate - median) <= settings.shift_tolerance * median
+            for beside in (reported[suspects - 1], reported[suspects + 1]):
+                right &= _distance(beside, candidate) <= _distance(beside, reported[suspects])
             price[suspects[right]], corrected[suspects[right]] = candidate[right], True
     return Mended(price, corrected, _bounced(bond, price, settings))
 
@@ -102,6 +107,18 @@ def _suspects(bond: np.ndarray, price: np.ndarray, settings: TraceSettings) -> n
     jumps = (bond[1:] == bond[:-1]) & ((price[1:] > step * price[:-1]) | (price[:-1] > step * price[1:]))
     near = np.flatnonzero(jumps)[:, None] + np.arange(1 - settings.shift_neighbours, settings.shift_neighbours + 1)
     return np.unique(near[(near >= 0) & (near < len(price))])
+
+
+def _amid(bond: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether the bond trades both before and after each of ``rows``."""
+    before, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, len(bond) - 1)
+    inside = (rows > 0) & (rows < len(bond) - 1)
+    return inside & (bond[before] == bond[rows]) & (bond[after] == bond[rows])
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Ratio of the higher to the lower price."""
+    return np.maximum(one, other) / np.minimum(one, other)
 
 
 def _neighbour_median(bond: np.ndarray, price: np.ndarray, rows: np.ndarray, settings: TraceSettings) -> np.ndarray:

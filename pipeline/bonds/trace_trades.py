@@ -54,7 +54,7 @@ class CleanTrades:
         cusip, date, time, price (per 100 of face, mended), volume (dollars of face), side, msg_seq_nb, ``corrected``
         (a decimal shift was mended); sorted by cusip, date, time and message number.
     waterfall : list of dict
-        ``step``, ``rows_in``, ``rows_out`` of each filter, in their order.
+        ``step``, ``rows_in``, ``rows_out`` of each filter, in their order; ``unmatched`` where it pairs reports.
     """
 
     trades: pl.DataFrame

@@ -12,11 +12,13 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.extracts.cusip import cusip_column, eight
+from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.events import end_column, events
 from pipeline.extracts.parsing import month_of
 from pipeline.extracts.table import Table, Tabular, View, columns
 
-_LINK = ("cusip", "link_startdt")
+_LINK = ("cusip", "link_startdt", "permno")
+"""A bond may be linked to several stocks from one day, the classes of its issuer."""
 
 
 class Prices(dy.Schema):
@@ -45,7 +47,7 @@ class BondLinks(dy.Schema):
     month = dy.Date()
     cusip = cusip_column(primary_key=True)
     link_startdt = dy.Date(primary_key=True)
-    permno = dy.Int64(nullable=True)
+    permno = dy.Int64(primary_key=True)
     permco = dy.Int64(nullable=True)
     event = dy.String(primary_key=True)
     link_enddt = end_column("link_startdt")
@@ -56,6 +58,16 @@ def _prices(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
 
 
 def _recovery(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
+    """Prices after default, per 100 of face; none above 1 means that all of them are shares of face."""
+    highest = block.select(pl.col("recovery_price").max()).item()
+    if highest is not None and 0.0 < highest <= 1.0:
+        raise BadExtract(
+            file=files,
+            column="recovery_price",
+            problem=f"holds no price above 1, the highest being {highest}: these are shares of face",
+            count=block["recovery_price"].count(),
+            remedy="write prices per 100 of face, 40 for a recovery of 0.4",
+        )
     return block.with_columns(cusip=eight("cusip"), month=month_of(pl.col("default_date")))
 
 
@@ -69,7 +81,10 @@ def _links(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
 def _source(stem: str) -> Tabular:
     return Tabular(
         stem=stem,
-        columns=columns(dates=("date",), texts=("cusip",), numbers=("price", "accrued_interest", "coupon_paid")),
+        columns=(
+            *columns(dates=("date",), texts=("cusip",), numbers=("price",)),
+            *columns(numbers=("accrued_interest", "coupon_paid"), optional=True),
+        ),
         date="date",
         views=(View(table=Table(name=stem, key=("cusip", "date"), schema=Prices, by_month=True), derive=_prices),),
     )

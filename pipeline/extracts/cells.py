@@ -12,7 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +27,10 @@ _REMEDY = "export it again; the file is truncated or corrupt"
 _HEADER_BYTES = 1 << 20
 # Beyond it a 64-bit float does not hold every whole number.
 _LARGEST_WHOLE = 2**53
+# Rows after which a column of times that has no number among them is taken to have none.
+_TIMES_LOOKED_AT = 10_000
+_TOO_MANY_FOR_CHANCE = 8
+_DIGITS = "[0-9]{1,6}([.][0-9]*)?"
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # What DuckDB raises for a file that it cannot read to its end; anything else is our mistake or a full machine.
 UNREADABLE = (
@@ -39,11 +43,12 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class _Cell:
-    """A column of a file: the vendor's spelling there, the SQL that reads it, its type."""
+    """A column of a file: the vendor's spelling there, the SQL that reads it, its type, and how it counts times."""
 
     published: str
     sql: str
     dtype: str
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ def file_sql(base: duckdb.DuckDBPyConnection, tabular: Tabular, file: Path, numb
     parsed, values, problems = [], [], []
     for i, column in enumerate(tabular.columns):
         cell = by_name[column.name.lower()]
+        if column.kind == "time" and _packed_times(base, source, cell, file):
+            cell = replace(cell, packed=True)
         expression = _EXPRESSIONS[column.kind](tabular, column, cell, file)
         parsed.append(f"{cell.sql} AS r{i}, {expression.parsed} AS v{i}")
         value = expression.value.format(r=f"r{i}", v=f"v{i}")
@@ -210,7 +217,8 @@ def _parquet_cells(base: duckdb.DuckDBPyConnection, file: Path) -> tuple[str, li
 
 def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
     names = Counter(cell.published.lower() for cell in cells)
-    absent = [column.name for column in tabular.columns if column.name.lower() not in names]
+    missing = [column for column in tabular.columns if column.name.lower() not in names]
+    absent = [column.name for column in missing if not column.optional]
     if absent:
         raise BadExtract(
             file=file,
@@ -226,7 +234,8 @@ def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, 
             problem="stands twice in the header (upper and lower case are one name)",
             remedy="keep one of the two columns",
         )
-    return {cell.published.lower(): cell for cell in cells}
+    blank = {column.name.lower(): _Cell(column.name, "CAST(NULL AS VARCHAR)", "VARCHAR") for column in missing}
+    return {cell.published.lower(): cell for cell in cells} | blank
 
 
 @dataclass(frozen=True)
@@ -266,7 +275,7 @@ def _decimal(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Expr
     if cell.dtype == "VARCHAR":
         wrong = ("number", f"{{v}} IS NULL AND NOT {_blank('{r}', column)}")
         return _Expression(f"TRY_CAST({cell.sql} AS DOUBLE)", value, (wrong, *tests))
-    if cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
+    if _is_numeric(cell.dtype):
         return _Expression(f"CAST({cell.sql} AS DOUBLE)", value, tuple(tests))
     raise _wrong_type(column, cell, file)
 
@@ -304,10 +313,11 @@ def _time(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Express
     blank = "{r} IS NULL"
     if cell.dtype == "VARCHAR":
         blank = _blank("{r}", column)
-        parsed = _time_of_text(f"trim({cell.sql})")
-    elif cell.dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or cell.dtype.startswith("DECIMAL"):
+        parsed = _time_of_text(f"trim({cell.sql})", packed=cell.packed)
+    elif _is_numeric(cell.dtype):
         blank = "({r} IS NULL OR isnan(CAST({r} AS DOUBLE)))"
-        parsed = _time_of_seconds(f"CAST({cell.sql} AS DOUBLE)")
+        number = f"CAST({cell.sql} AS DOUBLE)"
+        parsed = _time_of_digits(number) if cell.packed else _time_of_seconds(number)
     elif cell.dtype in ("TIME", "TIME_NS"):
         parsed = f"CAST({cell.sql} AS TIME)"
     else:
@@ -318,17 +328,57 @@ def _time(tabular: Tabular, column: Column, cell: _Cell, file: Path) -> _Express
     return _Expression(parsed, f"CASE WHEN {within} THEN {{v}} END", wrong)
 
 
-def _time_of_text(text: str) -> str:
-    """Read HH:MM:SS, HHMMSS, or a number of up to five digits before its point as seconds after midnight."""
+def _packed_times(base: duckdb.DuckDBPyConnection, source: str, cell: _Cell, file: Path) -> bool:
+    """Whether the numbers of a column are times of day as HHMMSS, 93000 for 09:30:00, and not seconds after midnight.
+
+    They are where every number, read as HHMMSS, is a time of day, and either one is too large for the seconds of a day
+    or there are too many for chance: a number of seconds looks like a time in about one case of three.
+    """
+    if cell.dtype == "VARCHAR":
+        number = f"CASE WHEN regexp_full_match(trim({cell.sql}), '{_DIGITS}') THEN TRY_CAST({cell.sql} AS DOUBLE) END"
+    elif _is_numeric(cell.dtype):
+        number = f"CAST({cell.sql} AS DOUBLE)"
+    else:
+        return False
+    numbers = f"SELECT {number} AS n FROM {source}"
+    asked = f"SELECT count(*) FROM ({numbers} LIMIT {_TIMES_LOOKED_AT}) WHERE n IS NOT NULL"
+    valid = "n BETWEEN 0 AND 235959 AND n = trunc(n) AND n % 100 < 60 AND trunc(n / 100) % 100 < 60"
+    many = f"max(n) >= 86400 OR count(DISTINCT n) >= {_TOO_MANY_FOR_CHANCE}"
+    try:
+        if not base.execute(asked).fetchall()[0][0]:
+            return False
+        whole = base.execute(f"SELECT bool_and({valid}) AND ({many}) FROM ({numbers}) WHERE NOT isnan(n)").fetchall()
+    except UNREADABLE as error:
+        raise unreadable([file], error) from error
+    return bool(whole[0][0])
+
+
+def _is_numeric(dtype: str) -> bool:
+    return dtype in (*_INTEGERS, "FLOAT", "DOUBLE") or dtype.startswith("DECIMAL")
+
+
+def _time_of_text(text: str, *, packed: bool) -> str:
+    """Read HH:MM:SS, HHMMSS, or a number of up to five digits before its point.
+
+    Such a number counts seconds after midnight, or is HHMMSS without its leading zeros.
+    """
     colons = f"length({text}) = 8 AND {text}[3] = ':' AND {text}[6] = ':'"
     others = f"regexp_full_match({text}, '[0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}}([.][0-9]+)?')"
-    packed = f"concat_ws(':', {text}[1:2], {text}[3:4], {text}[5:6])"
-    seconds = _time_of_seconds(f"TRY_CAST({text} AS DOUBLE)")
+    six = f"concat_ws(':', {text}[1:2], {text}[3:4], {text}[5:6])"
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    shorter = _time_of_digits(number) if packed else _time_of_seconds(number)
     return (
         f"CASE WHEN {colons} OR {others} THEN TRY_CAST({text} AS TIME) "
-        f"WHEN regexp_full_match({text}, '[0-9]{{6}}') THEN TRY_CAST({packed} AS TIME) "
-        f"WHEN regexp_full_match({text}, '[0-9]{{1,5}}([.][0-9]*)?') THEN {seconds} END"
+        f"WHEN regexp_full_match({text}, '[0-9]{{6}}') THEN TRY_CAST({six} AS TIME) "
+        f"WHEN regexp_full_match({text}, '{_DIGITS}') THEN {shorter} END"
     )
+
+
+def _time_of_digits(number: str) -> str:
+    """Read HHMMSS as a number, whose leading zeros are gone."""
+    digits = f"TRY_CAST({number} AS BIGINT)"
+    hours, minutes, seconds = f"{digits} // 10000", f"{digits} // 100 % 100", f"{digits} % 100"
+    return _time_of_seconds(f"(3600 * ({hours}) + 60 * ({minutes}) + {seconds})")
 
 
 def _time_of_seconds(seconds: str) -> str:

@@ -30,11 +30,12 @@ _FLAGS = (
     "exchangeable",
     "asset_backed",
     "rule_144a",
-    "private_placement",
     "foreign_currency",
     "perpetual",
 )
 _WHOLE = ("issue_id", "issuer_id")
+_DEFAULT_KEY = ("issue_id", "default_date")
+_RATING_KEY = ("issue_id", "rating_type", "rating_date")
 _AMOUNT_KEY = ("issue_id", "effective_date", "action_type")
 
 
@@ -83,7 +84,11 @@ class Issuers(dy.Schema):
 
 
 class Defaults(dy.Schema):
-    """Defaults of issues as events: the day of the default, and the day on which the issue was reinstated."""
+    """Defaults of issues as events: the day of the default, and the day on which the issue was reinstated.
+
+    An issue may default in several ways on one day, which is one default here, and over when all of them are mended. A
+    reinstatement dated before the default mends nothing and is left out; so is a default without a day.
+    """
 
     month = dy.Date()
     issue_id = dy.Int64(primary_key=True)
@@ -93,22 +98,30 @@ class Defaults(dy.Schema):
 
 
 class Ratings(dy.Schema):
-    """Ratings as given, one row an agency (``rating_type``: SPR, MR, FR, DPR) and day."""
+    """Ratings as given, by agency (``rating_type``: SPR, MR, FR, DPR) and day; ``copy`` numbers the rows of one day.
+
+    A rating without a day is left out.
+    """
 
     month = dy.Date()
     issue_id = dy.Int64(primary_key=True)
     rating_type = dy.String(primary_key=True)
     rating_date = dy.Date(primary_key=True)
     rating = dy.String(nullable=True)
+    copy = dy.Int64(primary_key=True)
 
 
 class Amounts(dy.Schema):
-    """Amounts outstanding after an action; ``copy`` numbers the rows of one day and action."""
+    """Amounts outstanding after an action; ``copy`` numbers the rows of one day and action.
+
+    ``transaction_id`` numbers the actions in their order. An amount without a day is left out.
+    """
 
     month = dy.Date()
     issue_id = dy.Int64(primary_key=True)
     effective_date = dy.Date(primary_key=True)
     action_type = dy.String(primary_key=True)
+    transaction_id = dy.Int64(nullable=True)
     amount_outstanding = dy.Float64(nullable=True, min=0.0)
     copy = dy.Int64(primary_key=True)
 
@@ -131,15 +144,24 @@ def _issuers(block: pl.DataFrame) -> pl.DataFrame:
 
 
 def _defaults(block: pl.DataFrame) -> pl.DataFrame:
-    return events(block, ("issue_id", "default_date"), "default_date", "reinstated_date")
+    ended = pl.col("reinstated_date")
+    dated = block.filter(pl.col("default_date").is_not_null()).with_columns(
+        pl.when(ended >= pl.col("default_date")).then(ended).alias("reinstated_date")
+    )
+    mended = pl.when(ended.is_not_null().all()).then(ended.max())
+    one = dated.group_by(_DEFAULT_KEY).agg(mended.alias("reinstated_date"))
+    return events(one, _DEFAULT_KEY, "default_date", "reinstated_date")
 
 
 def _ratings(block: pl.DataFrame) -> pl.DataFrame:
-    return block.with_columns(month=month_of(pl.col("rating_date")))
+    dated = block.filter(pl.col("rating_date").is_not_null())
+    return with_copies(dated.with_columns(month=month_of(pl.col("rating_date"))), _RATING_KEY)
 
 
 def _amounts(block: pl.DataFrame) -> pl.DataFrame:
-    return with_copies(block.with_columns(month=month_of(pl.col("effective_date"))), _AMOUNT_KEY)
+    dated = block.filter(pl.col("effective_date").is_not_null())
+    numbered = dated.with_columns(pl.col("transaction_id").cast(pl.Int64), month=month_of(pl.col("effective_date")))
+    return with_copies(numbered, _AMOUNT_KEY)
 
 
 def _table(
@@ -152,9 +174,8 @@ def _table(
     *,
     published: dict[str, str] | None = None,
     otherwise: Sequence[str] = (),
-    refused: bool = True,
 ) -> Tabular:
-    """Describe a table; rows that none of its date columns dates are refused, or known from the first month."""
+    """Describe a table; rows that no date column dates are known from the first month, if the view keeps them."""
 
     def with_identifiers(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
         mine = [name for name in _WHOLE if name in block.columns]
@@ -165,7 +186,7 @@ def _table(
         columns=tuple(wanted),
         date=date,
         instead=tuple(otherwise),
-        undated=None if refused else FIRST_MONTH,
+        undated=FIRST_MONTH,
         views=(
             View(
                 table=Table(name=stem, key=tuple(key), schema=schema, published=published or {}),
@@ -187,7 +208,6 @@ TABULARS = (
                 texts=(
                     "complete_cusip",
                     "isin",
-                    "issuer_cusip",
                     "prospectus_issuer_name",
                     "coupon_type",
                     "day_count_basis",
@@ -195,15 +215,15 @@ TABULARS = (
                     "security_level",
                     *_FLAGS,
                 ),
-                numbers=("coupon", "offering_amt", "principal_amt"),
+                numbers=("coupon", "offering_amt"),
                 whole_numbers=_WHOLE,
             ),
+            *columns(texts=("issuer_cusip", "private_placement"), numbers=("principal_amt",), optional=True),
             Column(name="interest_frequency", kind="text", whole=True),
         ),
         "offering_date",
         published={"cusip": "complete_cusip"},
         otherwise=("dated_date",),
-        refused=False,
     ),
     _table(
         "fisd.fisd_mergedissuer",
@@ -211,11 +231,11 @@ TABULARS = (
         ("issuer_id",),
         _issuers,
         (
-            *columns(texts=("cusip_name", "country_domicile"), whole_numbers=("issuer_id",)),
+            *columns(whole_numbers=("issuer_id",)),
             Column(name="industry_group", kind="text", whole=True),
+            *columns(texts=("cusip_name", "country_domicile"), optional=True),
         ),
         "",
-        refused=False,
     ),
     _table(
         "fisd.fisd_issue_default",
@@ -228,7 +248,7 @@ TABULARS = (
     _table(
         "fisd.fisd_ratings",
         Ratings,
-        ("issue_id", "rating_type", "rating_date"),
+        (*_RATING_KEY, COPY),
         _ratings,
         columns(dates=("rating_date",), texts=("rating_type", "rating"), whole_numbers=("issue_id",)),
         "rating_date",
@@ -238,11 +258,14 @@ TABULARS = (
         Amounts,
         (*_AMOUNT_KEY, COPY),
         _amounts,
-        columns(
-            dates=("effective_date",),
-            texts=("action_type",),
-            numbers=("amount_outstanding",),
-            whole_numbers=("issue_id",),
+        (
+            *columns(
+                dates=("effective_date",),
+                texts=("action_type",),
+                numbers=("amount_outstanding",),
+                whole_numbers=("issue_id",),
+            ),
+            *columns(whole_numbers=("transaction_id",), optional=True),
         ),
         "effective_date",
     ),

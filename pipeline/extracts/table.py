@@ -97,6 +97,8 @@ class Column:
     whole : bool
         Whether a text is a whole number that a tool may have taken for a decimal one: 12.0 is 12. A number that must
         be whole is refused where it is not.
+    optional : bool
+        Whether a file may lack the column, which then is null in all its rows.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Column:
     missing: tuple[float, ...] = ()
     letters: bool = False
     whole: bool = False
+    optional: bool = False
 
 
 def columns(
@@ -112,13 +115,14 @@ def columns(
     texts: Sequence[str] = (),
     numbers: Sequence[str] = (),
     whole_numbers: Sequence[str] = (),
+    optional: bool = False,
 ) -> tuple[Column, ...]:
     """Columns of the kinds that most are of, without codes of their own for missing."""
     return (
-        *(Column(name=name, kind="date") for name in dates),
-        *(Column(name=name, kind="text") for name in texts),
-        *(Column(name=name, kind="number") for name in numbers),
-        *(Column(name=name, kind="number", whole=True) for name in whole_numbers),
+        *(Column(name=name, kind="date", optional=optional) for name in dates),
+        *(Column(name=name, kind="text", optional=optional) for name in texts),
+        *(Column(name=name, kind="number", optional=optional) for name in numbers),
+        *(Column(name=name, kind="number", whole=True, optional=optional) for name in whole_numbers),
     )
 
 
@@ -139,7 +143,7 @@ class Tabular:
     stem : str
         File or folder name without extension, the vendor's table name.
     columns : tuple of Column
-        Columns that must be there; others are ignored.
+        Columns that must be there, or may be; others are ignored.
     date : str
         Name of the column that dates a row; rows are split by its month. Empty for a table without dates.
     views : tuple of View

@@ -4,6 +4,9 @@ Belongs here: columns, types and the month in which a report became known. Does 
 (``pipeline.bonds``): cancelled, corrected and mistaken reports, prices of zero and repeated rows are staged, for the
 cleaning to count and drop. Prices are per 100 of face, volumes dollars of face.
 
+Message numbers are staged without leading zeros: files of different years, or programs, write them with or without, and
+reports name each other by them.
+
 A report without a CUSIP names no bond and is left out. A report is known from the day it was made, ``trd_rpt_dt``,
 however old the trade.
 """
@@ -69,9 +72,19 @@ class TraceEnhanced(dy.Schema):
     copy = dy.Int64(primary_key=True)
 
 
+def _without_zeros(name: str) -> pl.Expr:
+    """Drop leading zeros; of a number that is zero one stays."""
+    stripped = pl.col(name).str.strip_chars_start("0")
+    return pl.when(stripped == "").then(pl.lit("0")).otherwise(stripped).alias(name)
+
+
 def _reports(block: pl.DataFrame, files: tuple[Path, ...]) -> pl.DataFrame:
     named = block.lazy().filter(pl.col("cusip_id").is_not_null())
-    dated = named.with_columns(cusip=eight("cusip_id"), month=month_of(pl.col("trd_rpt_dt")))
+    dated = named.with_columns(
+        *(_without_zeros(name) for name in ("msg_seq_nb", "orig_msg_seq_nb")),
+        cusip=eight("cusip_id"),
+        month=month_of(pl.col("trd_rpt_dt")),
+    )
     return with_copies(dated.collect(), _KEY)
 
 
@@ -79,10 +92,11 @@ TRACE_ENHANCED = Tabular(
     stem="trace.trace_enhanced",
     columns=(
         *columns(
-            dates=("trd_rpt_dt", "trd_exctn_dt", "stlmnt_dt", "pr_trd_dt"),
+            dates=("trd_rpt_dt", "trd_exctn_dt"),
             texts=_TEXTS,
-            numbers=("entrd_vol_qt", "rptd_pr", "yld_pt"),
+            numbers=("entrd_vol_qt", "rptd_pr"),
         ),
+        *columns(dates=("stlmnt_dt", "pr_trd_dt"), numbers=("yld_pt",), optional=True),
         *(Column(name=name, kind="text", whole=True) for name in _NUMBERED),
         *(Column(name=name, kind="time") for name in ("trd_exctn_tm", "trd_rpt_tm")),
     ),

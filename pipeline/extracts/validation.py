@@ -26,6 +26,8 @@ _RULES = {
     "check__interval": ("ends before it starts", "correct these days, or leave the rows out"),
     "check__cusip": ("is no CUSIP of eight or nine characters", "write the CUSIP as the vendor does"),
 }
+_OURS = ("event", "copy")
+"""Key columns that staging adds and no file has: messages don't name them."""
 _RETURN_REMEDY = "check the units and the codes for missing values"
 
 
@@ -100,12 +102,14 @@ class Inspection:
         names = self._table.schema.column_names()
         # A table of months may hold the day that its file dates the row by: show that, as the file does.
         key = [self._published(name) if self._published(name) in names else name for name in self._table.key]
-        return list(dict.fromkeys((*key, *((column,) if "|" in rule else ()))))
+        mine = [name for name in key if name not in _OURS]
+        return list(dict.fromkeys((*mine, *((column,) if "|" in rule else ()))))
 
     def _worded(self, rule: str) -> tuple[str, str, str]:
         if "|" not in rule:
-            column = ", ".join(self._published(name) for name in self._table.key)
-            return column, "duplicate key", f"keep one row for each {', '.join(self._table.key)}"
+            key = [name for name in self._table.key if name not in _OURS]
+            column = ", ".join(self._published(name) for name in key)
+            return column, "duplicate key", f"keep one row for each {', '.join(key)}"
         column, kind = rule.split("|", 1)
         if kind in _RULES:
             return self._published(column), *_RULES[kind]

@@ -302,7 +302,9 @@ class ConditionalFactorModel:
     def _rotation(self, path: FactorPath, loadings: np.ndarray) -> np.ndarray:
         """Return the turn R, f R, after which loadings are orthonormal and F'F/T is diagonal and descending."""
         held = loadings[np.isfinite(loadings).all(axis=1)]
-        triangle = np.linalg.qr(held, mode="r") / (1.0 if self.conditional else np.sqrt(len(held)))
+        _, triangle = np.linalg.qr(held)
+        if not self.conditional:
+            triangle /= np.sqrt(len(held))
         scaled = path.factors @ triangle.T
         turn = triangle.T @ np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1]
         return turn * np.where((path.factors @ turn).mean(axis=0) < 0.0, -1.0, 1.0)

@@ -77,6 +77,7 @@ class MemoryChart:
 
     def __init__(self, initial: Parameters) -> None:
         assert initial.ar is not None
+        assert initial.initial is not None
         self._start = np.vstack([initial.omega, initial.initial])
         self._free = np.append(_free_rows(initial.omega), True)
         K = initial.n_factors

@@ -176,7 +176,7 @@ def run(instruments: np.ndarray, parameters: Parameters) -> FactorPath:
     """
     factors = instruments @ parameters.omega
     lagged = np.zeros_like(factors)
-    if parameters.ar is not None:
+    if parameters.ar is not None and parameters.initial is not None:
         last = np.tanh(parameters.initial)
         for t in range(len(factors)):
             lagged[t] = last

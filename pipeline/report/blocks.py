@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from pipeline.report.charts import to_svg
 from pipeline.report.data import TRUTH
+from pipeline.report.downloads import Download
 from pipeline.report.numbers import Numbers
 
 
@@ -25,15 +26,18 @@ class Figure:
     charts: Sequence[alt.TopLevelMixin | None]
     caption: str
     columns: int = 1
+    heading: str = ""
     kind: ClassVar[str] = "figure"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table, already HTML."""
+    """One table, already HTML, and the files that hold it."""
 
     html: Markup
     caption: str
+    heading: str = ""
+    downloads: Sequence[Download] = ()
     kind: ClassVar[str] = "table"
 
 
@@ -134,6 +138,8 @@ class Page:
         Tables of the truth that it reads.
     figures : tuple of str
         Assets of which it reads what the manifests say.
+    states : tuple of str
+        Assets of which it reads the newest state.
     """
 
     asset: str
@@ -149,11 +155,12 @@ class Page:
     tables: tuple[str, ...] = ()
     truth_tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Assets that it depends on."""
-        return tuple(dict.fromkeys((*self.assets, *self.figures)))
+        return tuple(dict.fromkeys((*self.assets, *self.figures, *self.states)))
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -170,6 +177,20 @@ class Drawn:
     intro: str
     contents: list[tuple[Content, list[Markup]]] = field(default_factory=list)
     lacking: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def lacking_by_reason(self) -> list[tuple[str, list[str]]]:
+        """Reasons in the order of their first frame, with their frames."""
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.lacking:
+            reasons.setdefault(reason, []).append(name)
+        return list(reasons.items())
+
+    @property
+    def downloads(self) -> dict[str, str]:
+        """Texts of the files that its tables offer, by path relative to the page."""
+        offered = (each for content, _ in self.contents if isinstance(content, Table) for each in content.downloads)
+        return {each.file: each.text for each in offered}
 
 
 def draw(section: Section, numbers: Numbers) -> Drawn:

@@ -13,6 +13,8 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.models.recursion import RecursionState
+
 Panel = pl.DataFrame | pl.LazyFrame
 Figures = Mapping[date, Mapping[str, Any]]
 
@@ -34,6 +36,8 @@ class ReportData:
         few columns are in memory at once.
     figures : mapping of str to mapping
         Figures of the partitions of an asset: name -> month -> ``rows`` and what its manifest says of the month.
+    states : mapping of str to RecursionState
+        Newest state of recursively estimated factor models, by asset.
     sources : mapping of str to str
         What the page was made of, in words, by name (an extract table and its file, say).
     absent : mapping of str to str
@@ -45,6 +49,7 @@ class ReportData:
     market: str
     frames: Mapping[str, Panel] = field(default_factory=dict)
     figures: Mapping[str, Figures] = field(default_factory=dict)
+    states: Mapping[str, RecursionState] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

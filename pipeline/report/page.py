@@ -1,8 +1,8 @@
-"""One page: frames in, one self-contained HTML text out.
+"""One page: frames in, one self-contained HTML text out, and the files that its tables can be fetched as.
 
 Belongs here: heading, links to the other pages, the template. Does not: which pages there are (``pages``), charts,
-tables, numbers. A page holds no script and asks for nothing from outside but the pages beside it; the same data
-give the same bytes.
+tables, numbers. A page holds no script and asks for nothing from outside but the pages and tables beside it; the same
+data give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from pipeline.report.pages import PAGES
 
 
 def render(page: Page, data: ReportData) -> str:
-    """Render a page.
+    """Render a page; see :func:`compose`, of whose files it is the first."""
+    return compose(page, data)[page.file]
+
+
+def compose(page: Page, data: ReportData) -> dict[str, str]:
+    """Render a page and the files of its tables.
 
     Parameters
     ----------
@@ -29,9 +34,9 @@ def render(page: Page, data: ReportData) -> str:
 
     Returns
     -------
-    str
-        One HTML document with its style and its charts (SVG) inside, no script, no link to anything but the pages
-        beside it. Text from the data is escaped.
+    dict of str to str
+        Texts by path relative to the page. The page, first, is one HTML document with its style and its charts (SVG)
+        inside, no script, no link to anything but the pages and the files beside it. Text from the data is escaped.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def render(page: Page, data: ReportData) -> str:
     with debug_mode(False):
         drawn = [draw(section, numbers) for section in (*page.sections, *truth, page.reference)]
     style, _, _ = environment.loader.get_source(environment, "style.css")  # type: ignore[union-attr]
-    return environment.get_template("page.html.j2").render(
+    text = environment.get_template("page.html.j2").render(
         title=f"{page.title}: {data.market}",
         subtitle=_subtitle(page, numbers),
         pages=[(each.file, each.title, each is page) for each in PAGES],
@@ -60,11 +65,12 @@ def render(page: Page, data: ReportData) -> str:
         sections=drawn,
         style=Markup(style),
     )
+    return {page.file: text, **{file: text for each in drawn for file, text in each.downloads.items()}}
 
 
 def _refuse_unknown(page: Page, data: ReportData) -> None:
     known = {*page.frames, *page.reads}
-    unknown = sorted({*data.frames, *data.figures, *data.absent} - known)
+    unknown = sorted({*data.frames, *data.figures, *data.states, *data.absent} - known)
     if unknown:
         raise ValueError(f"{page.file} does not read {', '.join(unknown)}; it reads {', '.join(sorted(known))}")
 

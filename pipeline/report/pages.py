@@ -9,6 +9,7 @@ import polars as pl
 from pipeline.bonds.registry import NAMES as BOND_NAMES
 from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.report import (
+    sections_factor_models,
     sections_firms,
     sections_macro,
     sections_models,
@@ -19,9 +20,11 @@ from pipeline.report import (
 from pipeline.report.blocks import Card, Page
 from pipeline.report.numbers import Numbers
 from pipeline.report.numbers_bonds import BondNumbers
+from pipeline.report.numbers_factor_models import INSTRUMENTS, MARKETS, Explained, FactorModelNumbers
 from pipeline.report.numbers_firms import FILTERED, FirmNumbers
 from pipeline.report.numbers_trades import LINK, NARROWED, TradeNumbers
 from pipeline.report.sort_statistics import VALUE
+from pipeline.report.tables_factor_models import words
 from pipeline.report.trade_statistics import ELIGIBLE, PRICED
 
 
@@ -160,4 +163,37 @@ TRADE_PAGE = Page(
     truth_tables=("trace_trades", "trace_planted", "bond_days", "bond_month_prices", "bond_issuers"),
     figures=("trace_daily", *NARROWED, LINK),
 )
-PAGES = (BOND_PAGE, FIRM_PAGE, TRADE_PAGE)
+
+
+def _factor_model_cards(numbers: FactorModelNumbers) -> Iterator[Card]:
+    for market in MARKETS:
+        if numbers.data.has(market.moments):
+            _, errors = numbers.errors(market)
+            best = errors.sort("mspe", "model", "n_factors").row(0, named=True)
+            size = "" if best["model"] in ("mean", "zero") else f", K = {best['n_factors']}"
+            note = f"{best['mspe']:,.2f} percent squared over {best['n_months']:,} months"
+            yield f"{words(best['model'])}{size}", f"least error, {market.title.lower()}", note
+        explained = numbers.explained(market) if numbers.data.has(INSTRUMENTS) else ""
+        if isinstance(explained, Explained) and explained.statistics is not None:
+            tested = {"characteristics": explained.characteristics} if explained.on_characteristics else {}
+            tested["instruments"] = explained.factor_instruments
+            for what, found in tested.items():
+                count = f"{(found['p'] < 0.05).sum()} of {found.height}"
+                yield count, f"{what} matter, {market.title.lower()}", f"p below 5%, {explained.name}"
+
+
+FACTOR_MODEL_PAGE = Page(
+    asset="factor_model_report",
+    file="factor_models.html",
+    title="Conditional factor models",
+    subject="Factor models side by side",
+    numbers=FactorModelNumbers,
+    cards=_factor_model_cards,
+    sections=sections_factor_models.SECTIONS,
+    truth=sections_factor_models.TRUTH,
+    reference=sections_factor_models.REFERENCE,
+    assets=(INSTRUMENTS, *(name for market in MARKETS for name in market.assets)),
+    truth_tables=("summary",),
+    states=tuple(name for market in MARKETS for name in market.recurrent),
+)
+PAGES = (BOND_PAGE, FIRM_PAGE, TRADE_PAGE, FACTOR_MODEL_PAGE)

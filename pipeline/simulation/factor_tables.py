@@ -14,6 +14,7 @@ from pipeline.simulation.paths import Array, ar1, stream
 
 FRENCH_MISSING = -99.99
 LIQUIDITY_MISSING = -99.0
+_OTHER_SORTS = 0.004
 FIRST_Q_MONTH = 13
 """The q factors' file begins when a year of asset growth exists; it has no missing code."""
 
@@ -83,6 +84,8 @@ def other_factor_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     clock, states, stocks = economy.clock, economy.states, economy.stocks
     market = stocks.market - states.rf
     q = {"R_F": states.rf, "R_MKT": market} | {f"R_{k.upper()}": stocks.monthly[k] for k in ("me", "ia", "roe", "eg")}
+    # Its authors sort otherwise than those of CMA; a factor twice would leave models nothing to tell the two apart by.
+    q["R_IA"] = q["R_IA"] + _OTHER_SORTS * stream(economy.seed, "investment factor").standard_normal(clock.n)
     vix_change = np.diff(np.log(states.vix), prepend=np.log(states.vix[0]))
     innovation = -0.03 * vix_change + 0.04 * rng.standard_normal(clock.n)
     traded = 0.004 + 0.3 * innovation + 0.03 * rng.standard_normal(clock.n)

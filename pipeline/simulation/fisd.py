@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.bond_terms import BondEvents, BondTerms, Days, bond_events, bond_terms
 from pipeline.simulation.economy import Economy
+from pipeline.simulation.fisd_governments import government_rows
 from pipeline.simulation.fisd_names import IssuerNames, issuer_names
 from pipeline.simulation.identifiers import SECTORS
 from pipeline.simulation.paths import Array, stream
@@ -56,17 +57,25 @@ def fisd_tables(economy: Economy) -> Mapping[str, pl.DataFrame]:
     Mapping of str to DataFrame
         fisd.fisd_mergedissue, fisd.fisd_mergedissuer, fisd.fisd_issue_default, fisd.fisd_ratings and
         fisd.fisd_amt_out_hist with the vendor's columns, by issue and date. An issue in default shows the day of its
-        reinstatement in the same row; on some days an amount has two rows, of which the smaller holds.
+        reinstatement in the same row; on some days an amount has two rows, of which the smaller holds. After the issues
+        of the economy come those of `government_rows`.
     """
     terms = bond_terms(economy)
     names = issuer_names(economy, terms)
     events = bond_events(economy, terms)
-    return {
+    tables = {
         "fisd.fisd_mergedissue": _issues(economy, terms, names),
         "fisd.fisd_mergedissuer": _issuers(economy, terms, names),
         "fisd.fisd_issue_default": _defaults(terms, events),
         "fisd.fisd_ratings": rating_rows(economy, terms, events),
         "fisd.fisd_amt_out_hist": amount_rows(economy, terms, events),
+    }
+    governments = government_rows(economy)
+    return {
+        name: pl.concat([rows, governments[name].select(rows.columns)], how="vertical_relaxed")
+        if name in governments
+        else rows
+        for name, rows in tables.items()
     }
 
 

@@ -178,7 +178,7 @@ def _prices(rng: np.random.Generator, issues: pl.DataFrame) -> pl.DataFrame:
     count = issues.height
     frame = issues.select("month", "cusip").with_columns(
         price=pl.Series(100 * np.exp(rng.normal(0, 0.1, count))),
-        accrued_interest=pl.Series(rng.uniform(0, 3, count)),
+        accrued_month_end=pl.Series(rng.uniform(0, 3, count)),
         ytm=pl.Series(rng.uniform(0.5, 12, count)),
         duration=pl.Series(rng.uniform(0.5, 15, count)),
         spread=pl.Series(rng.normal(200, 150, count)),

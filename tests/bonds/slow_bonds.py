@@ -165,7 +165,21 @@ def _value(bond: Mapping[str, Any], day: date, price: float, stated: float | Non
 def _coupons(bond: Mapping[str, Any], after: date, through: date, stated: float | None, default: date | None) -> float:
     if default is not None and through >= default:
         return coupons_between(bond, after, default - timedelta(days=1))
-    return coupons_between(bond, after, through) if stated is None else stated
+    found, counted = 0.0, False
+    since = bond["dated_date"] or bond["offering_date"]
+    for start, day in pairwise([since, *coupon_dates(bond)]):
+        if not after < day <= through:
+            continue
+        if stated is not None and (day.year, day.month) == (through.year, through.month):
+            # What the source says of the month stands for all coupons of the month, once.
+            found, counted = found + (0.0 if counted else stated), True
+        else:
+            found += coupon_amount(bond, start, day)
+    return found
+
+
+def _months_apart(one: date, other: date) -> int:
+    return abs(12 * (one.year - other.year) + one.month - other.month)
 
 
 def slow_returns(
@@ -175,6 +189,7 @@ def slow_returns(
     recovery: Iterable[Mapping[str, Any]],
     month: date,
     bounds: tuple[float, float] = (5.0, 1000.0),
+    recovery_months: int = 2,
 ) -> dict[str, dict[str, Any]]:
     """Return isin -> ret, source, value_start of one month.
 
@@ -191,30 +206,38 @@ def slow_returns(
     month : date
         The month.
     bounds : tuple of float
-        Of the first price.
+        Of the first price, as known when the month begins.
+    recovery_months : int
+        Most months between the two default dates.
     """
     before = previous_month(month)
     trades = known(month)
+    at_first = {source: last_quotes(quotes[source], before) for source in quotes}
+    at_first["trace"] = last_prices(known(before), before)
     prices = {source: (last_quotes(quotes[source], before), last_quotes(quotes[source], month)) for source in quotes}
     prices["trace"] = (last_prices(trades, before), last_prices(trades, month))
     now = {row["cusip"]: row["default_date"] for row in issues[month]}
     fetched = {}
     for row in sorted(recovery, key=lambda row: row["default_date"]):
-        if row["default_date"].replace(day=1) == month:
-            fetched[row["cusip"]] = (row["default_date"], row["recovery_price"])
+        ours, theirs = now.get(row["cusip"]), row["default_date"]
+        # In the month at whose end both dates are known for the first time.
+        if ours and _months_apart(ours, theirs) <= recovery_months and max(ours, theirs).replace(day=1) == month:
+            fetched[row["cusip"]] = (theirs, row["recovery_price"])
     found = {}
     for bond in issues[before]:
         if not bond["eligible"]:
             continue
         cusip, default = bond["cusip"], now.get(bond["cusip"])
         starts = {s: prices[s][0][cusip] for s in ORDER if s in prices and cusip in prices[s][0]}
-        starts = {s: price for s, price in starts.items() if bounds[0] <= price[1] <= bounds[1]}
+        first_known = [(s, at_first[s][cusip][1]) for s in ORDER if s in at_first and cusip in at_first[s]]
+        admitted = {s: price for s, price in first_known if bounds[0] <= price <= bounds[1]}
+        starts = {s: price for s, price in starts.items() if s in admitted}
         ends = {s: prices[s][1][cusip] for s in ORDER if s in prices and cusip in prices[s][1]}
         both = [source for source in ORDER if source in starts and source in ends]
         if both:
             source = label = both[0]
             day, price, stated, coupon = ends[source]
-        elif starts and not ends and cusip in fetched and default and default.replace(day=1) == month:
+        elif starts and cusip in fetched:
             source, label = next(s for s in ORDER if s in starts), "recovery"
             (day, price), stated, coupon = fetched[cusip], None, None
             default = min(default, day)
@@ -228,6 +251,6 @@ def slow_returns(
         found[bond["isin"]] = {
             "ret": (end + paid) / start - 1,
             "source": label,
-            "value_start": None if amount is None else first_price / 100 * amount,
+            "value_start": None if amount is None else next(iter(admitted.values())) / 100 * amount,
         }
     return found

@@ -55,22 +55,25 @@ def slow_portfolios(
     """Return, excess return, bonds and value by month and portfolio."""
     known = {(row["month"], row["isin"]): row for row in characteristics.iter_rows(named=True)}
     found = {}
+    earned = {(row["month"], row["isin"]): row for row in returns.iter_rows(named=True) if row["ret"] is not None}
     for month in sorted(months):
-        held = [
-            row
-            for row in returns.iter_rows(named=True)
-            if row["month"] == month and row["ret"] is not None and (row["value_start"] or 0) > 0
-        ]
+        # Everything up to the bins is what an investor has at hand on the last day of the month before.
+        worth = {
+            isin: row["bond_price"] / 100 * row["face_value"]
+            for (when, isin), row in known.items()
+            if when == back(month, 1) and (row["bond_price"] or 0) > 0 and (row["face_value"] or 0) > 0
+        }
         for name, column, bins, reverse in SORTS:
             means = {}
-            for row in held:
-                past = [known.get((back(month, k), row["isin"]), {}).get(column) for k in range(13, 1, -1)]
+            for isin in worth:
+                past = [known.get((back(month, k), isin), {}).get(column) for k in range(13, 1, -1)]
                 past = [value for value in past if value is not None]
                 if len(past) >= 6:
-                    means[row["isin"]] = (-1 if reverse else 1) * sum(past) / len(past)
+                    means[isin] = (-1 if reverse else 1) * sum(past) / len(past)
             numbers = _sort(means, bins)
             for number in range(1, bins + 1):
-                members = [row for row in held if numbers.get(row["isin"]) == number]
+                bonds = [isin for isin in sorted(worth) if numbers.get(isin) == number and (month, isin) in earned]
+                members = [earned[month, isin] | {"worth": worth[isin]} for isin in bonds]
                 found[month, f"{name}_{number}"] = _weighted(members)
     return found
 
@@ -78,12 +81,12 @@ def slow_portfolios(
 def _weighted(members: list[dict]) -> tuple[float | None, float | None, int, float | None]:
     if not members:
         return None, None, 0, None
-    value = sum(row["value_start"] for row in members)
-    ret = sum(row["value_start"] * row["ret"] for row in members) / value
+    value = sum(row["worth"] for row in members)
+    ret = sum(row["worth"] * row["ret"] for row in members) / value
     excess = [row["ret_excess"] for row in members]
     if None in excess:
         return ret, None, len(members), value
-    return ret, sum(row["value_start"] * e for row, e in zip(members, excess, strict=True)) / value, len(members), value
+    return ret, sum(row["worth"] * e for row, e in zip(members, excess, strict=True)) / value, len(members), value
 
 
 def slow_features(

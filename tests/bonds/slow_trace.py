@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, time
+from math import log
 from statistics import median
 
 import polars as pl
@@ -56,6 +57,7 @@ class Slow:
         for row in sorted(issues.to_dicts(), key=lambda row: row["month"]):
             self.maturity.setdefault(row["cusip"], (row["month"], row["maturity"]))
         self.counts = defaultdict(lambda: [0, 0])
+        self.unmatched = dict.fromkeys(LONELY, 0)
 
     def count(self, step: str, before: list[dict], after: list[dict], inside) -> list[dict]:
         self.counts[step][0] += sum(map(inside, before))
@@ -70,6 +72,8 @@ class Slow:
             return month(row["trd_exctn_dt"]) == in_month <= row["month"]
 
         for step, keep in STEPS.items():
+            if step in LONELY:
+                self.unmatched[step] += sum(map(inside, LONELY[step](rows)))
             rows = self.count(step, rows, keep(rows, self.maturity.get(cusip)), inside)
             if step == "as corrected, to 2012":
                 rows = [row for row in rows if inside(row)]
@@ -78,10 +82,11 @@ class Slow:
     def trades(self, cusip: str, in_month: date, as_of: date) -> list[dict]:
         """Trades with their mended prices, bounce-backs taken out."""
         own = self.known(cusip, in_month, as_of)
-        counts = {step: list(values) for step, values in self.counts.items()}
+        counts, unmatched = {step: list(values) for step, values in self.counts.items()}, dict(self.unmatched)
         before = self.known(cusip, back(in_month, 1), back(in_month, 1))[-6:]
         self.counts.clear()
         self.counts.update(counts)
+        self.unmatched = unmatched
         rows = [dict(row, own=False) for row in before] + [dict(row, own=True) for row in own]
         prices = [row["rptd_pr"] for row in rows]
         for k, row in enumerate(rows):
@@ -255,6 +260,62 @@ def _matured(row, issue) -> bool:
     return row["trd_exctn_dt"] > issue[1]
 
 
+def lonely_cancellations_early(rows):
+    there = {(row["trd_rpt_dt"], row["msg_seq_nb"]) for row in rows if early(row) and is_trade(row)}
+    asking = [row for row in rows if early(row) and row["trc_st"] == "C"]
+    return [row for row in asking if _blank(row, "orig_msg_seq_nb") or _asked(row) not in there]
+
+
+def _blank(row, name):
+    return row[name] is None
+
+
+def _asked(row):
+    return (row["trd_rpt_dt"], row["orig_msg_seq_nb"])
+
+
+def lonely_corrections_early(rows):
+    old = [row for row in rows if early(row) and is_trade(row)]
+    founded = {(row["trd_rpt_dt"], row["msg_seq_nb"]) for row in old if row["trc_st"] == "T" and row["msg_seq_nb"]}
+    corrections = [row for row in old if row["trc_st"] == "W"]
+    grown = True
+    while grown:
+        more = {(row["trd_rpt_dt"], row["msg_seq_nb"]) for row in corrections if _asked(row) in founded}
+        more = {place for place in more if place[1] is not None} - founded
+        grown, founded = bool(more), founded | more
+    return [row for row in corrections if _blank(row, "orig_msg_seq_nb") or _asked(row) not in founded]
+
+
+def lonely_reversals_early(rows):
+    free = defaultdict(int)
+    lonely = []
+    for row in sorted((row for row in rows if early(row) and is_trade(row)), key=reported):
+        key = tuple(row[name] for name in SIX)
+        if row["asof_cd"] == "R" and not free[key]:
+            lonely.append(row)
+        elif row["asof_cd"] not in ("X", "D"):
+            free[key] += -1 if row["asof_cd"] == "R" else 1
+    return lonely
+
+
+def _lonely(statuses, named):
+    def find(rows):
+        there = {_terms(row, "msg_seq_nb") for row in rows if is_trade(row) and row["msg_seq_nb"] is not None}
+        asking = [row for row in rows if not early(row) and row["trc_st"] in statuses]
+        return [row for row in asking if _terms(row, named) not in there]
+
+    return find
+
+
+# What cancels, corrects or reverses a report that is not there, before each of these steps.
+LONELY = {
+    "not cancelled, to 2012": lonely_cancellations_early,
+    "as corrected, to 2012": lonely_corrections_early,
+    "not reversed, to 2012": lonely_reversals_early,
+    "not cancelled or corrected, from 2012": _lonely(("X", "C"), "msg_seq_nb"),
+    "not reversed, from 2012": _lonely(("Y",), "orig_msg_seq_nb"),
+}
+
 STEPS = {
     "one row a report": one_row,
     "not cancelled, to 2012": not_cancelled_early,
@@ -280,9 +341,18 @@ def mended(prices: list[float], k: int) -> float:
     around = prices[max(k - 3, 0) : k] + prices[k + 1 : k + 4]
     if len(around) < 3:
         return prices[k]
+    if k == 0 or k == len(prices) - 1:
+        # Neighbours on one side alone may be those of a price that has changed for good.
+        return prices[k]
     middle = median(around)
+
+    def far(one, other):
+        # In units of percent, so to say.
+        return abs(log(one / other))
+
     for candidate in (prices[k] / 10, prices[k] * 10, prices[k] / 100, prices[k] * 100):
-        if abs(candidate - middle) <= 0.03 * middle:
+        agrees = all(far(beside, candidate) <= far(beside, prices[k]) for beside in (prices[k - 1], prices[k + 1]))
+        if agrees and abs(candidate - middle) <= 0.03 * middle:
             return candidate
     return prices[k]
 

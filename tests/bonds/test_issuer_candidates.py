@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.bonds.issuer_candidates import PAIRS_SCHEMA, blocked_pairs, most_edits, similar_texts
+from pipeline.bonds.issuer_candidates import (
+    PAIRS_SCHEMA,
+    blocked_pairs,
+    most_edits,
+    similar_texts,
+)
 
 
 def edits(one: str, other: str) -> int:

@@ -53,7 +53,7 @@ def wrds(cusip: str, start: date, permno: int | None, permco: int | None, end: d
     key = {"cusip": cusip, "link_startdt": start}
     events = [{"month": start.replace(day=1), **key, "event": "start", "permno": permno, "permco": permco}]
     if end:
-        events.append({"month": end.replace(day=1), **key, "event": "end", "link_enddt": end})
+        events.append({"month": end.replace(day=1), **key, "event": "end", "permno": permno, "link_enddt": end})
     return events
 
 
@@ -325,6 +325,65 @@ def test_wrds_decides_alone_while_its_link_holds():
         1: ("name", True, 1),
         2: ("wrds", True, 1),
     }
+
+
+def test_wrds_links_to_two_stocks_from_one_day():
+    market = plain()
+    market.wrds = [*wrds("B1", OFFERED, 21, 2), *wrds("B1", OFFERED, 22, 2, date(2006, 1, 31))]
+    assert reason(market, "NORVANE MOTOR CO") == "permco 2"
+    # Two companies from one day: the link says nothing, and the name decides.
+    market.wrds = [*wrds("B1", OFFERED, 21, 2), *wrds("B1", OFFERED, 11, 1)]
+    (found,) = market.match(issue("NORVANE MOTOR CO"))
+    assert (found["method"], found["permco"]) == ("name", 1)
+    market.wrds = [*wrds("B1", OFFERED, 21, 2), *wrds("B1", OFFERED, 11, 1, date(2006, 1, 31))]
+    assert reason(market, "NORVANE MOTOR CO") == "permco 2"
+
+
+NAMESAKES = [
+    ("Northern Natural Gas Company", "SOUTHERN NATURAL GAS CO"),
+    ("US Bancorp", "UST BANCORP"),
+    ("Northern Illinois Gas Co", "SOUTHERN ILLINOIS GAS CO"),
+    ("Texas Eastern Transmission LP", "TEXAS WESTERN TRANSMISSION CORP"),
+    ("Northeastern Norvane Traction", "NORTHWESTERN NORVANE TRACTION"),
+    ("Norvane National Bank II", "NORVANE NATIONAL BANK I"),
+    ("Norvane Equipment Trust VIII", "NORVANE EQUIPMENT TRUST XIII"),
+    ("Norvane Equipment Trust 2004", "NORVANE EQUIPMENT TRUST 2005"),
+    ("TCI Valdale Communications", "TCA VALDALE COMMUNICATIONS INC"),
+    ("Consolidated Norvane Natural Gas", "CONSOLIDATED NORVANE NATURAL GAS NO"),
+]
+
+
+@pytest.mark.parametrize(("name", "namesake"), NAMESAKES)
+def test_a_name_that_differs_by_a_word_is_another_company(name, namesake):
+    market = Market().firm(1, namesake)
+    assert market.match(issue(name))[0]["similarity"] >= 0.9 - 1e-9
+    assert reason(market, name) == "other word"
+    assert market.audit(issue(name))[1]["rejection"] == "other word"
+    # Nor does it stand in the way of the right one.
+    assert reason(market.firm(2, name.upper()), name) == "permco 2"
+    assert market.audit(issue(name))[1]["rejection"] == "other word"
+
+
+def test_a_name_more_like_than_the_one_taken_leaves_the_case_open():
+    market = Market().firm(1, "NORVANES VALDALES GAS TRACTION").firm(2, "NORVANE VALDALE GAP TRACTION")
+    (found,) = market.match(issue("NORVANE VALDALE GAS TRACTION"))
+    assert (found["reason"], found["similarity"] < found["runner_up_similarity"]) == ("ambiguous", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "crsp"),
+    [
+        ("Eli Norvane and Company", "NORVANE ELI & CO"),
+        ("The Walt Valdale Company", "VALDALE WALT CO"),
+        ("J.P. Norvane & Co.", "NORVANE J P & CO INC"),
+        ("E. I. du Norvane de Valdale", "DU NORVANE E I DE VALDALE & CO"),
+    ],
+)
+def test_names_that_crsp_turns_round(name, crsp):
+    market = Market().firm(1, crsp)
+    (found,) = market.match(issue(name))
+    assert (found["permco"], found["similarity"]) == (1, 1.0)
+    assert reason(market.firm(2, crsp), name) == "ambiguous"
 
 
 def test_wrds_newest_link_and_the_company_of_its_stock():

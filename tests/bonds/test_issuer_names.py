@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.bonds.issuer_names import ALPHABET, LEGAL_FORMS, RULES, WORDS, company_name
+from pipeline.bonds.issuer_names import ALPHABET, LEGAL_FORMS, RULES, WORDS, another_word, company_name
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,34 @@ def test_core_and_form(name, core, form):
 )
 def test_names_that_stay_apart(one, other):
     assert company_name(one).core != company_name(other).core
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [
+        ("NORVANE MOTOR", "NORVANE MOTOR", False),
+        ("NORVANE MOTOR", "NORVANE MOTER", False),
+        ("NORVANE MOTOR", "NORVANE MOTIF", True),
+        ("NORVANE MOTOR", "NORVANE MOTORWORKS", False),
+        ("NORVANE GAS", "NORVANE GAZ", True),
+        ("NORVANE EASTREN", "NORVANE EASTERN", True),
+        ("NORVANE NORTHEASTREN", "NORVANE NORTHEASTERN", False),
+        ("NORVANE NORTHWESTERN", "NORVANE NORTHEASTERN", True),
+        ("NORVANE 10001", "NORVANE 10002", True),
+        ("NORVANE 10", "NORVANE 100", True),
+        ("WAL NORVANE STORES", "WALNORVANE STORES", False),
+        ("WAL NORVANE STORES", "WALNORVENE STORES", False),
+        ("BANK OF NORVANE", "BANK NORVANE", False),
+        ("NORVANE AND VALDALE", "NORVANE VALDALE", False),
+        ("NORVANE CO OF VALDALE", "NORVANE OF VALDALE", False),
+        ("NORVANE OIL VALDALE", "NORVANE VALDALE", True),
+        ("NORVANE", "NORVANE II", True),
+        ("GULF NORVANE", "GULFF NORVANE", False),
+    ],
+)
+def test_names_that_differ_by_a_word(one, other, differs):
+    assert another_word(one, other) is differs
+    assert another_word(other, one) is differs
 
 
 def test_every_rule_does_something_and_says_why():

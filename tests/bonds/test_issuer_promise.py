@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipeline.bonds.issuer_link import REASONS, bond_issuer_candidates, bond_issuer_link
-from pipeline.bonds.issuer_names import company_name
+from pipeline.bonds.issuer_names import LEGAL_FORMS, company_name
 from pipeline.equity.firm_names import firm_names
 from pipeline.panel.calendar import month_number, month_range, shift
 
@@ -21,7 +21,8 @@ MONTHS = month_range(FIRST, LAST)
 BUILT = MONTHS[6:]
 STEMS = ("NORVANE MINES", "NORVANI MINES", "NORVANE MINING WORKS", "VALDALE CONSOLIDATED POWER",
          "VALDALA CONSOLIDATED POWER", "CESMONT", "CESMONT RAIL", "TORGATE OIL EXPLORATION", "TORGATI OIL EXPLORATION",
-         "QUINLEAF STORES", "HARBROOK PAPER MILLS", "HARBROOM PAPER MILLS")  # fmt: skip
+         "NORTHERN OIL EXPLORATION", "SOUTHERN OIL EXPLORATION", "OIL NORTHERN EXPLORATION", "QUINLEAF STORES",
+         "HARBROOK PAPER MILLS", "HARBROOM PAPER MILLS")  # fmt: skip
 FORMS = (" INC", " CORP", " CO", "")
 
 
@@ -101,7 +102,7 @@ class Draw:
             permno = int(rng.integers(1, 26))
             permco = None if number % 2 else 100 + permno * 4 // 5
             rows.append((start.replace(day=1), f"B{number:02d}", start, permno, permco, "start", None))
-            rows.append((end.replace(day=1), f"B{number:02d}", start, None, None, "end", end))
+            rows.append((end.replace(day=1), f"B{number:02d}", start, permno, None, "end", end))
         columns = {"month": pl.Date, "cusip": pl.String, "link_startdt": pl.Date, "permno": pl.Int64,
                    "permco": pl.Int64, "event": pl.String, "link_enddt": pl.Date}  # fmt: skip
         return pl.DataFrame(rows, schema=columns, orient="row")
@@ -124,6 +125,37 @@ def edits(one: str, other: str) -> int:
         for j, b in enumerate(other, 1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
     return row[-1]
+
+
+COMPASS = {
+    a + b + c for a in ("", "NORTH", "SOUTH") for b in ("", "EAST", "WEST") for c in ("", "ERN") if a + b + c
+}  # fmt: skip
+
+
+def slow_same_word(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if min(len(one), len(other)) <= 3 or set(one + other) & set("0123456789"):
+        return False
+    if {one, other} <= COMPASS or set(one + other) <= set("IVXLC"):
+        return False
+    cut = one[: len(other)] == other or other[: len(one)] == one
+    return cut or 5 * edits(one, other) <= max(len(one), len(other))
+
+
+def slow_other_word(one: list[str], other: list[str]) -> bool:
+    """Whether no reading of two names, word by word, lets all their words be the same ones."""
+    if one == other:
+        return False
+    if one and other and one[0] == other[0]:
+        return slow_other_word(one[1:], other[1:])
+    if one and other and one[-1] == other[-1]:
+        return slow_other_word(one[:-1], other[:-1])
+    if len(one) == len(other):
+        return not all(slow_same_word(*pair) for pair in zip(one, other, strict=True))
+    if one and other:
+        return "".join(one) != "".join(other) and not slow_same_word("".join(one), "".join(other))
+    return not set(one + other) <= {"AND", "OF", "THE", *LEGAL_FORMS}
 
 
 def slow_spells(crsp: list[dict], month: date) -> list[dict]:
@@ -153,22 +185,36 @@ def slow_issuer(name: str | None, offered: date | None, spells: list[dict]) -> t
         later = [spell for spell in own if offered is None or spell["last"] >= offered]
         for spell in then or later:
             firm = company_name(spell["name"])
-            apart, longer = edits(spelled.core, firm.core), max(len(spelled.core), len(firm.core))
-            if 20 * apart > 3 * longer:
+            longer = max(len(spelled.core), len(firm.core))
+            ours, theirs = spelled.core.split(), firm.core.split()
+            readings = [
+                (slow_other_word(one, other), edits(" ".join(one), " ".join(other)))
+                for one, other in ((ours, theirs), (sorted(ours), sorted(theirs)))
+            ]
+            near = [(word, apart) for word, apart in readings if 20 * apart <= 3 * longer]
+            if not near:
                 continue
+            word, apart = min(near)
             both = spelled.form != "" and firm.form != ""
-            claim = (1 - apart / longer, both and spelled.form == firm.form, both and spelled.form != firm.form)
+            same, other = both and spelled.form == firm.form, both and spelled.form != firm.form
+            claim = (not word, 1 - apart / longer, same, other)
             best[permco] = max(best.get(permco, claim), claim)
-            best[permco] = (*best[permco][:3], bool(then))
+            best[permco] = (*best[permco][:4], bool(then))
     if not best:
         return "no candidate", None
-    strong = {permco for permco, (alike, *_, then) in best.items() if then and alike > 0.9 - 1e-9}
-    permco = max(strong or best, key=lambda each: (best[each][0], best[each][3], best[each][1], -each))
-    top, same, _, in_force = best[permco]
+
+    def order(permco: int) -> tuple:
+        right, alike, same, _, then = best[permco]
+        return right, then and alike > 0.9 - 1e-9, alike, then, same, -permco
+
+    permco = max(best, key=order)
+    right, top, same, _, in_force = best[permco]
     if top < 0.9 - 1e-9:
         return "below similarity", None
-    for rival, (alike, _, other, then) in best.items():
-        excused = alike < top + 1e-9 and ((in_force and not then) or (same and other))
+    if not right:
+        return "other word", None
+    for rival, (right, alike, _, other, then) in best.items():
+        excused = alike < top + 1e-9 and ((in_force and not then) or (same and other) or not right)
         if rival != permco and alike > top - 0.05 + 1e-9 and not excused:
             return "ambiguous", None
     return None, permco

@@ -42,9 +42,12 @@ def fisd(*changes: dict) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TYPES).select(since.alias("month"), pl.all())
 
 
-def amounts(*rows: tuple[int, date, float | None]) -> pl.DataFrame:
-    schema = {"issue_id": pl.Int64, "effective_date": pl.Date, "amount_outstanding": pl.Float64}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
+def amounts(*rows: tuple) -> pl.DataFrame:
+    """History from issue_id, day, amount and, where the rows have it, transaction_id."""
+    schema = {
+        "issue_id": pl.Int64, "effective_date": pl.Date, "amount_outstanding": pl.Float64, "transaction_id": pl.Int64,
+    }  # fmt: skip
+    frame = pl.DataFrame([(*row, None)[:4] for row in rows], schema=schema, orient="row")
     return frame.select(pl.col("effective_date").dt.truncate("1mo").alias("month"), pl.all(), action_type=pl.lit("X"))
 
 
@@ -78,7 +81,8 @@ def test_a_plain_bond_by_hand():
     assert row == {
         "month": JUNE, "cusip": "03783310", "issue_id": 1, "isin": "US0378331005", "issuer_id": 7,
         "issuer_name": "APPLE INC", "offering_date": date(2005, 2, 20), "dated_date": date(2005, 3, 1),
-        "first_interest_date": date(2005, 9, 1), "maturity": date(2015, 3, 1), "coupon": 5.0, "coupon_type": "F",
+        "first_interest_date": date(2005, 9, 1), "unlikely_first_interest": False, "maturity": date(2015, 3, 1),
+        "coupon": 5.0, "coupon_type": "F",
         "interest_frequency": 2, "day_count": "30/360", "bond_type": "CDEB", "security_level": "SEN",
         "redeemable": True, "amount_outstanding": 300_000.0, "sp_rating": None, "moody_rating": None, "rating": None,
         "default_date": None, "industry_group": "10", "eligible": True, **dict.fromkeys(FILTERS, True),
@@ -90,6 +94,10 @@ def test_a_plain_bond_by_hand():
 @pytest.mark.parametrize(
     ("change", "filtered"),
     [
+        ({"bond_type": "USTC"}, "corporate"),
+        ({"bond_type": "ADEB"}, "corporate"),
+        ({"bond_type": "fgov"}, "corporate"),
+        ({"bond_type": None}, "corporate"),
         ({"foreign_currency": "Y"}, "us_dollar"),
         ({"foreign_currency": None}, "us_dollar"),
         ({"coupon_type": "V"}, "fixed_or_zero_coupon"),
@@ -116,6 +124,52 @@ def test_each_filter_alone_leaves_a_bond_out(change, filtered):
 @pytest.mark.parametrize(("column", "value"), [("redeemable", "N"), ("rule_144a", "Y"), ("private_placement", "Y")])
 def test_what_makes_no_difference(column, value):
     assert one(fisd({column: value}))["eligible"]
+
+
+@pytest.mark.parametrize("kind", ["CMTN", "CMTZ", "CZ", "USBN", "RNT", "CPAS", "TPCS", "PS"])
+def test_what_corporations_owe_stays(kind):
+    assert one(fisd({"bond_type": kind}))["eligible"]
+
+
+def test_the_types_left_out_are_a_setting():
+    chosen = IssueSettings(excluded_bond_types=("cpas", "TPCS"))
+    assert not one(fisd({"bond_type": "CPAS"}), settings=chosen)["eligible"]
+    assert one(fisd({"bond_type": "USTC"}), settings=chosen)["eligible"]
+    for wrong in ("USTC", ("",)):
+        with pytest.raises(ValueError, match="excluded_bond_types"):
+            IssueSettings(excluded_bond_types=wrong)
+
+
+# Interest runs from 1 March 2005, paid twice a year: 14 months reach to 1 May 2006.
+@pytest.mark.parametrize(
+    ("change", "unlikely"),
+    [
+        ({"first_interest_date": date(2006, 5, 1)}, False),
+        ({"first_interest_date": date(2006, 5, 2)}, True),
+        ({"first_interest_date": date(2015, 3, 1)}, True),
+        ({"first_interest_date": date(2015, 9, 1)}, True),
+        ({"first_interest_date": date(2005, 3, 1)}, True),
+        ({"first_interest_date": date(1900, 1, 1)}, True),
+        ({"first_interest_date": None}, False),
+        ({"first_interest_date": date(2007, 5, 1), "interest_frequency": "1"}, False),
+        ({"first_interest_date": date(2007, 5, 2), "interest_frequency": "1"}, True),
+        ({"first_interest_date": date(2005, 7, 2), "interest_frequency": "12"}, True),
+        ({"first_interest_date": date(2006, 5, 21), "dated_date": None}, True),
+        ({"first_interest_date": date(2015, 9, 1), "coupon": 0.0}, False),
+        (
+            {"first_interest_date": date(2009, 9, 1), "maturity": date(2009, 9, 1), "dated_date": date(2009, 3, 1)},
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_a_day_of_the_first_coupon_that_can_not_be_right_counts_as_unknown(change, unlikely):
+    found = build(fisd(change), [JUNE])
+    row = found.row(0, named=True)
+    published = change["first_interest_date"]
+    assert row["unlikely_first_interest"] is unlikely
+    assert row["first_interest_date"] == (None if unlikely else published)
+    assert row["eligible"]
+    assert issues_figures(found)["unlikely_first_interest"] == unlikely
 
 
 def test_rule_144a_is_a_setting():
@@ -171,6 +225,16 @@ def test_amounts_hold_from_their_day_and_of_one_day_the_smallest():
         MAY: 300_000.0, JUNE: 80.0, JULY: 80.0, date(2008, 8, 1): 0.0, date(2009, 1, 1): 40.0, date(2009, 2, 1): 40.0,
     }  # fmt: skip
     assert dict(zip(found["month"], found["outstanding"], strict=True))[date(2008, 8, 1)] is False
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_of_one_day_the_amount_of_the_highest_transaction_holds(back):
+    day = date(2008, 6, 2)
+    rows = [(1, day, 300.0, 12), (1, day, 500.0, 13), (1, day, 100.0, None), (1, date(2008, 5, 2), 50.0, 99)]
+    rows = rows[::-1] if back else rows
+    assert one(fisd({}), amounts=amounts(*rows))["amount_outstanding"] == 500.0
+    same = amounts(*((*row[:3], 12) for row in rows))
+    assert one(fisd({}), amounts=same)["amount_outstanding"] == 100.0
 
 
 def test_an_unknown_amount_is_not_zero():
@@ -306,7 +370,13 @@ def test_the_simulated_market_has_the_universe_it_should(tmp_path):
     found = bond_issues(*(tables[name] for name in order), months)
     terms = bond_terms(market.economy)
     kind = dict(zip([cusip[:8] for cusip in terms.cusips], terms.kind.tolist(), strict=True))
-    plain = pl.Series([kind[cusip] == "index" for cusip in found["cusip"]])
+    plain = pl.Series([kind.get(cusip) == "index" for cusip in found["cusip"]])
+    governments = found.filter(pl.col("bond_type").is_in(["USTC", "ADEB"]))
+    assert governments.height > 20
+    assert (~governments["corporate"]).all()
+    others = [name for name in FILTERS if name not in ("corporate", "years_to_maturity")]
+    assert governments.select(pl.all_horizontal(others).all()).item()
+    assert not found["unlikely_first_interest"].any()
     ends = found["month"].dt.month_end().dt.offset_by("1y")
     expected = plain & (found["maturity"] >= ends).fill_null(False) & (found["amount_outstanding"] > 0)
     assert found["eligible"].to_list() == expected.to_list()

@@ -12,10 +12,12 @@ from pipeline.bonds.month_end import (
     first_source,
     month_end_prices,
     month_end_window,
+    recovery_lookback,
     recovery_prices,
+    recovery_values,
     traded_prices,
 )
-from pipeline.panel.calendar import month_range
+from pipeline.panel.calendar import month_range, shift
 from tests.bonds.slow_bonds import month_end
 
 MAY, JUNE, JULY = date(2008, 5, 1), date(2008, 6, 1), date(2008, 7, 1)
@@ -133,7 +135,7 @@ def test_nothing_on_disk():
     assert_frame_equal(month_end_prices(None, {}, JUNE, JUNE, SETTINGS), pl.DataFrame(schema=SCHEMA))
 
 
-def test_recovery_needs_a_default_in_the_month():
+def test_recovery_needs_a_default_that_becomes_known_in_the_month():
     table = pl.DataFrame(
         {
             "month": [JUNE, JUNE, JUNE, JUNE, MAY],
@@ -145,13 +147,54 @@ def test_recovery_needs_a_default_in_the_month():
     defaulted = pl.DataFrame(
         {"cusip": ["A", "B", "C", "D"], "default_date": [date(2008, 6, 3), MAY, date(2008, 6, 3), date(2008, 5, 9)]}
     )
-    found = recovery_prices(table, defaulted, JUNE)
+    found = recovery_values(table, defaulted, JUNE, SETTINGS)
     assert dict(found.schema) == SCHEMA
-    assert found.rows() == [("recovery", "A", date(2008, 6, 20), 35.0, None, None)]
-    assert recovery_prices(None, defaulted, JUNE).height == 0
+    assert sorted(found.rows()) == [
+        ("recovery", "A", date(2008, 6, 20), 35.0, None, None),
+        ("recovery", "B", date(2008, 6, 9), 20.0, None, None),
+    ]
+    same_month = recovery_values(table, defaulted, JUNE, BondPriceSettings(recovery_months=0))
+    assert same_month["cusip"].to_list() == ["A"]
+    assert recovery_values(table, defaulted, MAY, SETTINGS).rows() == [
+        ("recovery", "D", date(2008, 5, 9), 10.0, None, None)
+    ]
+    assert recovery_values(None, defaulted, JUNE, SETTINGS).height == 0
 
 
-@pytest.mark.parametrize("wrong", [{"sessions": 0}, {"lowest": -1.0}, {"lowest": 10.0, "highest": 10.0}])
+@pytest.mark.parametrize(
+    ("theirs", "ours", "observed"),
+    [
+        (date(2008, 6, 1), date(2008, 6, 3), date(2008, 7, 1)),
+        (date(2008, 5, 31), date(2008, 6, 3), date(2008, 6, 30)),
+        (date(2009, 1, 30), date(2009, 1, 30), date(2009, 3, 1)),
+        (date(2008, 6, 5), date(2008, 8, 31), date(2008, 7, 5)),
+        (date(2008, 6, 5), date(2008, 9, 1), None),
+        (date(2008, 6, 5), None, None),
+    ],
+)
+def test_recovery_prices_are_observed_thirty_days_after_the_default(theirs, ours, observed):
+    table = pl.DataFrame(
+        {"month": [theirs.replace(day=1)], "cusip": ["A"], "default_date": [theirs], "recovery_price": [40.0]}
+    )
+    issues = pl.DataFrame({"cusip": ["A"], "default_date": [ours]}, schema_overrides={"default_date": pl.Date})
+    for month in month_range(date(2008, 4, 1), date(2009, 4, 1)):
+        found = recovery_prices(table, issues, month, SETTINGS)
+        there = observed is not None and observed.replace(day=1) == month
+        assert found.rows() == ([("recovery", "A", observed, 40.0, None, None)] if there else [])
+        if there:
+            near = table.filter(pl.col("month") >= shift(month, -recovery_lookback()))
+            assert_frame_equal(recovery_prices(near, issues, month, SETTINGS), found)
+    assert recovery_prices(None, issues, JUNE, SETTINGS).height == 0
+
+
+def test_how_far_back_recoveries_count():
+    assert recovery_lookback() == 2
+    assert recovery_lookback(BondPriceSettings(recovery_months=0)) == 2
+    assert recovery_lookback(BondPriceSettings(recovery_months=5)) == 5
+
+
+@pytest.mark.parametrize("wrong", [{"sessions": 0}, {"lowest": -1.0}, {"lowest": 10.0, "highest": 10.0},
+                                    {"recovery_months": -1}])  # fmt: skip
 def test_settings_refuse_nonsense(wrong):
-    with pytest.raises(ValueError, match=r"sessions?|lowest"):
+    with pytest.raises(ValueError, match=r"sessions?|lowest|recovery_months"):
         BondPriceSettings(**wrong)

@@ -13,6 +13,7 @@ from pipeline.bonds.portfolios import (
     PORTFOLIOS,
     SCHEMA,
     SORTED_BY,
+    VALUED_BY,
     BondPortfolioSettings,
     bond_portfolios,
     data_dictionary,
@@ -46,15 +47,17 @@ def _world(seed: int, bonds: int, step: float | None = None) -> tuple[pl.DataFra
         values = np.round(values / step) * step if step else values + rng.normal(0.0, 1.0, known.height)
         values[rng.random(known.height) < 0.3] = np.nan
         columns[name] = pl.Series(values).fill_nan(None)
-    earned = _table(rng, month_range(FIRST, LAST), isins, 0.1)
+    for name, highest in (("bond_price", 120.0), ("face_value", 1e6)):
+        values = rng.uniform(0.0, highest, known.height)
+        values[rng.random(known.height) < 0.03] = 0.0
+        values[rng.random(known.height) < 0.03] = np.nan
+        columns[name] = pl.Series(values).fill_nan(None)
+    earned = _table(rng, month_range(FIRST, LAST), isins, 0.25)
     ret = rng.normal(0.004, 0.03, earned.height)
-    value = rng.uniform(0.0, 1e6, earned.height)
-    value[rng.random(earned.height) < 0.05] = 0.0
-    value[rng.random(earned.height) < 0.05] = np.nan
+    ret[rng.random(earned.height) < 0.03] = np.nan
     returns = earned.with_columns(
-        ret=pl.Series(ret),
+        ret=pl.Series(ret).fill_nan(None),
         ret_excess=pl.Series(np.where(rng.random(earned.height) < 0.002, np.nan, ret - 0.001)).fill_nan(None),
-        value_start=pl.Series(value).fill_nan(None),
     )
     shuffle = {"fraction": 1.0, "shuffle": True, "seed": seed}
     return known.with_columns(**columns).sample(**shuffle), returns.sample(**shuffle)
@@ -83,7 +86,7 @@ def test_the_worlds_hold_what_they_are_made_for():
     smooth, ties, few = (bond_portfolios(*_world(*each), BUILT) for each in ((1, 60), (2, 45, 2.0), (3, 12, 1.0)))
     assert smooth.filter(pl.col("sort") != "spread")["n"].min() > 0
     assert 0 < smooth["ret_excess"].null_count() < 60
-    assert (ties.filter(pl.col("sort") == "rating")["n"] == 0).mean() > 0.1
+    assert (ties.filter(pl.col("sort") == "rating")["n"] == 0).mean() > 0.05
     per_sort = few.group_by("month", "sort").agg(pl.col("n").sum())
     assert 0 in per_sort["n"].to_list()
 
@@ -120,15 +123,16 @@ def _by_hand() -> tuple[pl.DataFrame, pl.DataFrame]:
             inside = first <= month <= last
             # Outside the window the order is turned round.
             value = float(k) if inside and month > shift(last, -seen) else None if inside else -100.0 * k
-            rows.append({"month": month, "isin": isin, **dict.fromkeys(SORTED_BY, value)})
-    schema = {"month": pl.Date, "isin": pl.String, **dict.fromkeys(SORTED_BY, pl.Float64)}
+            before = month == shift(built, -1)
+            worth = {"bond_price": 50.0 if before else 1.0, "face_value": 20.0 * k if before else 5.0}
+            rows.append({"month": month, "isin": isin, **dict.fromkeys(SORTED_BY, value), **worth})
+    schema = {"month": pl.Date, "isin": pl.String, **dict.fromkeys((*SORTED_BY, *VALUED_BY), pl.Float64)}
     returns = pl.DataFrame(
         {
             "month": [built] * 6,
             "isin": list("ABCDEF"),
             "ret": [0.01, 0.02, 0.03, 0.04, 0.05, 0.06],
             "ret_excess": [0.00, 0.01, 0.02, 0.03, 0.04, 0.05],
-            "value_start": [10.0, 20.0, 30.0, 40.0, 50.0, 60.0],
         }
     )
     return pl.DataFrame(rows, schema=schema), returns
@@ -155,6 +159,33 @@ def test_a_case_worked_by_hand():
     assert widest["value"] == 30.0
 
 
+def test_bins_do_not_depend_on_which_bonds_have_a_return():
+    characteristics, returns = _by_hand()
+    months = [date(2011, 2, 1)]
+    full = bond_portfolios(characteristics, returns, months).filter(pl.col("sort") == "rating")
+    # Without the first two, which make up the lowest bins, the others stay where they were.
+    fewer = bond_portfolios(characteristics, returns.slice(2), months).filter(pl.col("sort") == "rating")
+    assert fewer["n"].to_list() == [0, 0, 1, 1, 1]
+    assert_frame_equal(fewer.slice(2), full.slice(2), check_exact=True)
+    assert fewer["ret"].to_list()[:2] == fewer["value"].to_list()[:2] == [None, None]
+    blank = returns.with_columns(ret=pl.when(pl.col("isin") > "B").then("ret"))
+    assert_frame_equal(bond_portfolios(characteristics, blank, months).filter(pl.col("sort") == "rating"), fewer)
+
+
+@pytest.mark.parametrize(
+    "change", [{"bond_price": None}, {"bond_price": 0.0}, {"face_value": None}, {"face_value": 0.0}]
+)
+def test_a_bond_without_a_value_when_the_month_begins_is_not_sorted(change):
+    characteristics, returns = _by_hand()
+    (column, value), month = next(iter(change.items())), date(2011, 2, 1)
+    row = (pl.col("month") == shift(month, -1)) & (pl.col("isin") == "A")
+    worthless = characteristics.with_columns(pl.when(row).then(pl.lit(value)).otherwise(column).alias(column))
+    gone = characteristics.filter(~row)
+    expected = bond_portfolios(gone, returns, [month])
+    assert expected["n"].sum() == 0  # four bonds do not make five portfolios
+    assert_frame_equal(bond_portfolios(worthless, returns, [month]), expected, check_exact=True)
+
+
 def test_the_gap_moves_the_months_that_are_averaged():
     characteristics, returns = _by_hand()
     without = bond_portfolios(characteristics, returns, [date(2011, 2, 1)], BondPortfolioSettings(gap=0))
@@ -169,7 +200,7 @@ def test_the_forty_portfolios_and_what_they_are_sorted_by():
     assert len(PORTFOLIOS) == len(set(PORTFOLIOS)) == 40
     assert PORTFOLIOS[:2] == ("spread_1", "spread_2")
     assert [sort.bins for sort in BOND_SORTS] == [10, 5, 5, 5, 5, 5, 5]
-    assert set(SORTED_BY) <= set(BY_NAME)
+    assert {*SORTED_BY, *VALUED_BY} <= set(BY_NAME)
     dictionary = data_dictionary()
     assert dictionary.height == 7
     assert dictionary["portfolios"][0] == "spread_1 to spread_10"
@@ -196,16 +227,17 @@ def test_only_the_window_matters(world):
     month, reach = date(2010, 9, 1), lookback()
     assert reach == {"bond_characteristics": 14, "bond_returns": 1}
     expected = bond_portfolios(characteristics, returns, [month])
-    oldest = shift(month, 1 - reach["bond_characteristics"])
+    oldest, before = shift(month, 1 - reach["bond_characteristics"]), shift(month, -1)
     inside = pl.col("month").is_between(oldest, shift(month, -2))
-    scrambled = characteristics.with_columns(pl.when(inside).then(name).otherwise(pl.lit(1e6)) for name in SORTED_BY)
-    others = returns.with_columns(
-        pl.when(pl.col("month") == month).then(n).otherwise(9.0) for n in ("ret", "value_start")
+    scrambled = characteristics.with_columns(
+        *(pl.when(inside).then(name).otherwise(pl.lit(1e6)).alias(name) for name in SORTED_BY),
+        *(pl.when(pl.col("month") == before).then(name).otherwise(pl.lit(7.0)).alias(name) for name in VALUED_BY),
     )
+    others = returns.with_columns(ret=pl.when(pl.col("month") == month).then("ret").otherwise(9.0))
     assert_frame_equal(bond_portfolios(scrambled, others, [month]), expected, check_exact=True)
-    cut = characteristics.filter(inside), returns.filter(pl.col("month") == month)
+    cut = characteristics.filter(pl.col("month").is_between(oldest, before)), returns.filter(pl.col("month") == month)
     assert_frame_equal(bond_portfolios(*cut, [month]), expected, check_exact=True)
-    for end in (oldest, shift(month, -2)):
+    for end in (oldest, shift(month, -2), before):
         shorter = characteristics.filter(pl.col("month") != end)
         assert not bond_portfolios(shorter, returns, [month]).equals(expected)
 
@@ -232,11 +264,12 @@ def test_where_the_spread_is_the_expected_return_means_increase():
     )
     keys = pl.DataFrame({"month": months}).join(pl.DataFrame({"isin": isins}), how="cross")
     noise = rng.normal(0.0, 5.0, ret.shape)
-    known = keys.with_columns(pl.Series("spread", (spread + noise).ravel())).with_columns(
-        pl.lit(None, dtype=pl.Float64).alias(name) for name in SORTED_BY if name != "spread"
-    )
-    returns = keys.with_columns(ret=pl.Series(ret.ravel()), value_start=pl.Series(rng.uniform(1, 3, ret.size)))
-    returns = returns.with_columns(ret_excess="ret")
+    known = keys.with_columns(
+        pl.Series("spread", (spread + noise).ravel()),
+        bond_price=pl.lit(100.0),
+        face_value=pl.Series(rng.uniform(1, 3, ret.size)),
+    ).with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in SORTED_BY if name != "spread")
+    returns = keys.with_columns(ret=pl.Series(ret.ravel())).with_columns(ret_excess="ret")
     found = bond_portfolios(known, returns, months[13:])
     means = found.filter(pl.col("sort") == "spread").group_by("bin").agg(pl.col("ret").mean()).sort("bin")["ret"]
     expected = (np.arange(10) * 50 + 25) / 1e4 / 12

@@ -140,6 +140,25 @@ def test_a_sources_own_accrual():
     assert one(trades=None, sources={"lehman": quote(99.0)})["accrued_interest"] == pytest.approx(6 * 12 / 360)
 
 
+@pytest.mark.parametrize(
+    ("change", "days"),
+    [
+        ({}, 15.0),  # 15 to 30 June
+        ({"day_count": "ACT/360"}, 15.0),
+        ({"day_count": "ACT/365"}, 15.0 * 360 / 365),
+        ({"default_date": date(2008, 6, 30)}, 0.0),
+        ({"maturity": date(2014, 12, 30), "dated_date": date(2004, 12, 30)}, 0.0),
+        ({"maturity": date(2014, 12, 29), "dated_date": date(2004, 12, 29)}, 1.0),
+        ({"maturity": date(2008, 6, 30), "dated_date": date(2004, 6, 30)}, 0.0),
+        ({"day_count": None}, None),
+    ],
+)
+def test_interest_by_the_month_end_follows_the_terms(change, days):
+    for row in (one(issues(change)), one(issues(change), None, {"lehman": quote(99.0, accrued=1.75)})):
+        expected = None if days is None else pytest.approx(6.0 * days / 360, abs=1e-13)
+        assert row["accrued_month_end"] == expected
+
+
 @pytest.mark.parametrize(("default", "flat"), [(DAY, True), (date(2008, 6, 28), False), (date(2007, 1, 1), True)])
 def test_a_bond_in_default_is_flat_and_has_no_yield(default, flat):
     bonds = issues({"default_date": default})
@@ -151,11 +170,14 @@ def test_a_bond_in_default_is_flat_and_has_no_yield(default, flat):
 
 def test_recovery_prices_of_the_default_month():
     table = pl.DataFrame(
-        {"month": [JUNE], "cusip": ["AAAAAAAA"], "default_date": [date(2008, 6, 5)], "recovery_price": [31.0]}
-    )
-    struck = issues({"default_date": date(2008, 6, 7)})
+        {"month": [date(2008, 5, 1)], "cusip": ["AAAAAAAA"], "default_date": [date(2008, 5, 6)],
+         "recovery_price": [31.0]}
+    )  # fmt: skip
+    struck = issues({"default_date": date(2008, 5, 7)})
     row = one(struck, None, recovery=table)
     assert (row["source"], row["price"], row["date"], row["flat"]) == ("recovery", 31.0, date(2008, 6, 5), True)
+    # Thirty days after a default of June it is July.
+    assert one(struck, None, recovery=table.with_columns(month=JUNE, default_date=date(2008, 6, 2))) is None
     assert (row["accrued_interest"], row["ytm"]) == (0.0, None)
     assert one(struck, recovery=table)["source"] == "trace"
     assert one(struck, daily((DAY, 1.0, 1.0)), recovery=table) is None

@@ -29,6 +29,14 @@ def at(rows: pl.DataFrame, month: date) -> dict[int, tuple]:
     return {row["issue_id"]: (row["sp_rating"], row["moody_rating"], row["rating"]) for row in found.to_dicts()}
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_of_several_ratings_of_one_day_the_worst_holds(back):
+    day = date(2008, 6, 3)
+    rows = [(1, "SPR", day, "BBB"), (1, "SPR", day, "BB+"), (1, "SPR", day, "NR"), (1, "SPR", day, "A"),
+            (2, "SPR", day, "NR"), (1, "SPR", date(2008, 5, 3), "D")]  # fmt: skip
+    assert at(history(*(rows[::-1] if back else rows)), JUNE) == {1: (11.0, None, 11.0), 2: (None, None, None)}
+
+
 def test_scales_are_the_agencies():
     assert len(SP) == 22
     assert len(MOODYS) == 21

@@ -15,7 +15,7 @@ from pipeline.bonds.trace_filters import RULES
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.bonds.trace_trades import clean_trades
 from pipeline.panel.calendar import month_range, shift
-from tests.bonds.slow_trace import Slow
+from tests.bonds.slow_trace import LONELY, Slow
 from tests.bonds.test_trace_filters import BOND, NEW, OLD, M, N, report, staged
 
 FIRST, LAST = date(2011, 12, 1), date(2012, 4, 1)
@@ -136,16 +136,20 @@ def test_agrees_with_plain_loops_in_both_regimes(seed):
 
 def test_the_waterfall_counts_what_plain_loops_count():
     reports = made_up(20, n=1_500)
-    dropped = dict.fromkeys((rule.name for rule in RULES), 0)
+    dropped, lonely = dict.fromkeys((rule.name for rule in RULES), 0), dict.fromkeys(LONELY, 0)
     for built in trace_months(reports, ISSUES, MONTHS):
         slow = Slow(reports, ISSUES)
         for cusip in slow.bonds:
             slow.trades(cusip, built.month, built.month)
         found = {row["step"]: [row["rows_in"], row["rows_out"]] for row in built.figures["waterfall"]}
         assert found == dict(slow.counts)
+        assert built.figures["unmatched"] == slow.unmatched
+        for step, count in slow.unmatched.items():
+            lonely[step] += count
         for step, (rows_in, rows_out) in found.items():
             dropped[step] += rows_in - rows_out
     assert all(count > 0 for step, count in dropped.items() if step != "decimal shifts mended"), dropped
+    assert all(count > 0 for count in lonely.values()), lonely
 
 
 @pytest.mark.parametrize("as_of", [0, 1, 3])
@@ -161,6 +165,7 @@ def test_clean_trades_are_those_of_plain_loops(as_of):
         ]
         assert mine.trades.select("cusip", "date", "time", "price", "volume", "corrected").rows() == rows
         assert {row["step"]: [row["rows_in"], row["rows_out"]] for row in mine.waterfall} == dict(slow.counts)
+        assert {row["step"]: row["unmatched"] for row in mine.waterfall if "unmatched" in row} == slow.unmatched
 
 
 def test_a_range_and_single_months_agree_bit_for_bit():

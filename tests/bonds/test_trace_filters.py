@@ -357,21 +357,59 @@ def test_a_decimal_shift_needs_three_neighbours_and_three_per_cent():
 def test_the_last_trades_of_the_month_before_are_neighbours_as_known_at_its_end():
     before = _prices([100.0, 100.2, 99.9], day=date(2013, 5, 30))
     late = report(date(2013, 5, 31), 40, reported=date(2013, 6, 3), price=11.0)
-    rows = [*before, late, *_prices([10.05], start=20)]
-    assert _clean(rows) == [(100.5, True)]
-    assert _clean(_prices([10.05], start=20)) == [(10.05, False)]
-    assert _clean(rows, as_of=date(2013, 9, 1)) == [(100.5, True)]
+    rows = [*before, late, *_prices([10.05, 98.0], start=20)]
+    assert _clean(rows) == [(100.5, True), (98.0, False)]
+    assert _clean(_prices([10.05, 98.0], start=20)) == [(10.05, False), (98.0, False)]
+    assert _clean(rows, as_of=date(2013, 9, 1)) == [(100.5, True), (98.0, False)]
+
+
+def test_the_last_trade_before_is_mended_beside_three_more_of_its_month():
+    # 10 is a decimal shift of 100 by the median of 100, 100, 60 before and 60, 100 after; without the first it is not,
+    # and then nothing says that 60 in June is a bounce-back.
+    before = _prices([100.0, 100.0, 60.0, 10.0], day=date(2013, 5, 30))
+    rows = [*before, *_prices([60.0, 100.0], start=20)]
+    assert _clean(rows) == [(100.0, False)]
+    assert _clean(rows[1:]) == [(60.0, False), (100.0, False)]
+    daily = [month.daily for month in trace_months(staged(rows), ISSUES, [date(2013, 5, 1), NEW])]
+    assert daily[1]["trades"].to_list() == [1]
+    assert next(trace_months(staged(rows), ISSUES, [NEW])).daily.equals(daily[1])
 
 
 def test_trades_of_the_next_month_are_no_neighbours():
     after = _prices([100.0, 100.2, 99.9], day=date(2013, 7, 1), start=20)
     assert _clean([*_prices([10.05]), *after], as_of=date(2013, 7, 1)) == [(10.05, False)]
+    before = _prices([100.0, 100.2, 99.9], day=date(2013, 5, 30))
+    assert _clean([*before, *_prices([10.05], start=10), *after], as_of=date(2013, 7, 1)) == [(10.05, False)]
     assert [price for price, _ in _clean([*_prices([100.0, 60.0]), *after], as_of=date(2013, 7, 1))] == [100.0, 60.0]
 
 
 def test_a_default_is_no_decimal_shift():
     values = [90.0, 91.0, 90.5, 30.0, 29.0, 31.0, 30.0]
     assert [price for price, _ in _clean(_prices(values))] == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [95.0, 95.2, 95.1, 9.5],
+        [95.0, 95.2, 95.1, 9.5, 9.4],
+        [95.0, 95.2, 95.1, 9.5, 9.9],
+        [95.0, 95.2, 95.1, 9.5, 12.0],
+        [95.0, 95.2, 95.1, 9.5, 9.4, 9.6],
+        [95.0, 95.2, 95.1, 9.5, 9.4, 9.6, 9.5],
+        [9.5, 95.0, 95.2, 95.1],
+    ],
+)
+def test_a_collapse_to_a_tenth_is_no_decimal_shift(values):
+    assert _clean(_prices(values)) == [(value, False) for value in values]
+
+
+def test_a_decimal_shift_with_a_trade_on_either_side_is_mended_however_late():
+    assert _clean(_prices([95.0, 95.2, 95.1, 9.5, 94.0]))[3] == (95.0, True)
+    # Half way between 9.5 and 95, in ratio, lies 30.04.
+    for following, mended in ((30.1, True), (30.0, False)):
+        rows = _clean(_prices([95.0, 95.2, 95.1, 9.5, following]))
+        assert rows[3] == ((95.0, True) if mended else (9.5, False))
 
 
 @pytest.mark.parametrize(
@@ -409,6 +447,49 @@ def test_figures_say_how_reports_narrow_down():
     assert all(one["rows_out"] == other["rows_in"] for one, other in pairwise(waterfall))
     assert (june.figures["late_reports"], july.figures["late_reports"]) == (0, 1)
     assert (june.figures["days_changed"], july.figures["days_changed"]) == (0, 1)
+    # The cancellation of number 2 finds nothing; the others have nothing to look for.
+    assert june.figures["unmatched"] == {
+        "not cancelled, to 2012": 0,
+        "as corrected, to 2012": 0,
+        "not reversed, to 2012": 0,
+        "not cancelled or corrected, from 2012": 1,
+        "not reversed, from 2012": 0,
+    }
+
+
+def test_figures_tell_late_reports_from_those_that_come_too_late():
+    built, late = date(2013, 7, 1), date(2013, 7, 9)
+    days = [date(2012, 6, 29), date(2012, 7, 2), date(2013, 6, 28), date(2013, 7, 1)]
+    rows = [report(day, 1 + k, reported=late) for k, day in enumerate(days)]
+    rows.append(rows[2] | {"copy": 1})
+    for settings, expected in (
+        (TraceSettings(), (3, 1)),
+        (TraceSettings(correction_months=1), (2, 2)),
+        (TraceSettings(correction_months=0), (0, 4)),
+    ):
+        (july,) = trace_months(staged(rows), ISSUES, [built], settings)
+        assert (july.figures["late_reports"], july.figures["too_late_reports"]) == expected
+        # A row that is repeated is a report that came late, and changes nothing twice.
+        assert july.figures["days_changed"] == expected[0] - (settings.correction_months > 0)
+    (june,) = trace_months(staged(rows), ISSUES, [NEW])
+    assert (june.figures["late_reports"], june.figures["too_late_reports"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "month", "step"),
+    [
+        ([report(D, 1), report(D, 3, status="C", original="2")], OLD, "not cancelled, to 2012"),
+        ([report(E, 1), report(D, 3, status="C", original="1")], OLD, "not cancelled, to 2012"),
+        ([report(D, 1), report(D, 3, status="C")], OLD, "not cancelled, to 2012"),
+        ([report(D, 1), report(D, 12, status="W", original="11")], OLD, "as corrected, to 2012"),
+        ([report(D, 1), report(D, 9, reported=E, as_of="R", price=99.0)], OLD, "not reversed, to 2012"),
+        ([report(N, 1), report(N, 1, status="X", price=99.0)], NEW, "not cancelled or corrected, from 2012"),
+        ([report(N, 1), report(N, 5, status="Y", original="4")], NEW, "not reversed, from 2012"),
+    ],
+)
+def test_figures_count_what_finds_nothing(rows, month, step):
+    (built,) = trace_months(staged(rows), ISSUES, [month])
+    assert {name: count for name, count in built.figures["unmatched"].items() if count} == {step: 1}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from pipeline.bonds.issues import SCHEMA as ISSUES
 from pipeline.bonds.issues import bond_issues
-from pipeline.bonds.month_end import BondPriceSettings
+from pipeline.bonds.month_end import BondPriceSettings, recovery_lookback
 from pipeline.bonds.returns import SCHEMA
 from pipeline.bonds.trace_daily import trace_daily
 from pipeline.bonds.trade_returns import LOOKBACK, trade_returns, trade_returns_figures
@@ -118,7 +118,22 @@ def test_the_five_day_rule_at_its_edge(daily, there):
 def test_a_late_correction_of_the_first_price_counts():
     late = pl.concat([PLAIN, trades((START, 97.0), partition=JUNE)])
     assert one(both(), late)["ret"] == pytest.approx((99.0 + 0.2 + 3.0) / (97.0 + 2.75) - 1, abs=1e-15)
-    assert one(both(), late)["value_start"] == pytest.approx(0.97 * 400_000)
+    # The weight is what was known when the month began.
+    assert one(both(), late)["value_start"] == pytest.approx(0.98 * 400_000)
+
+
+@pytest.mark.parametrize(("known", "corrected", "there"), [(4.0, 6.0, False), (6.0, 4.0, True), (999.0, 1001.0, True)])
+def test_a_late_correction_does_not_choose_the_universe(known, corrected, there):
+    rows = pl.concat([trades((START, known), (END, 99.0)), trades((START, corrected), partition=JUNE)])
+    row = one(both(), rows)
+    assert (row is not None) is there
+    if row:
+        assert row["ret"] == pytest.approx((99.0 + 0.2 + 3.0) / (corrected + 2.75) - 1, abs=1e-15)
+        assert row["value_start"] == pytest.approx(known / 100 * 400_000)
+
+
+def test_a_first_price_that_came_in_late_starts_nothing():
+    assert one(both(), pl.concat([trades((END, 99.0)), trades((START, 98.0), partition=JUNE)])) is None
 
 
 def test_a_correction_that_comes_later_does_not():
@@ -143,7 +158,8 @@ def test_the_first_source_with_both_prices():
     assert one(both(), PLAIN, {"lehman": half, "mergent": full})["source"] == "trace"
     assert one(both(), PLAIN, {"lehman": full, "mergent": full})["source"] == "lehman"
     row = one(both(), trades((END, 99.0)), {"lehman": half, "mergent": full, "datastream": full})
-    assert (row["source"], row["value_start"]) == ("mergent", pytest.approx(0.98 * 400_000))
+    # What the bond was worth does not depend on who prices it a month later.
+    assert (row["source"], row["value_start"]) == ("mergent", pytest.approx(0.50 * 400_000))
 
 
 def test_a_sources_own_accrual_and_coupon():
@@ -155,6 +171,26 @@ def test_a_sources_own_accrual_and_coupon():
     assert one(both(), None, {"lehman": partly})["ret"] == pytest.approx(
         (99.0 + 0.5 + 3.0) / (98.0 + 2.75) - 1, abs=1e-15
     )
+
+
+def test_a_stated_coupon_that_the_price_does_not_reach_belongs_to_the_next_return():
+    # Due on the 30th, three days after the price.
+    bond = both(maturity=date(2014, 12, 30), dated_date=date(2004, 12, 30), first_interest_date=None)
+    stated = quote((START, 98.0, 2.5, None), (END, 98.0, 2.95, 3.0))
+    assert one(bond, None, {"lehman": stated})["ret"] == pytest.approx((98.0 + 2.95) / (98.0 + 2.5) - 1, abs=1e-15)
+    # The month after, whose own figure is that nothing was paid, gets it by the calendar.
+    due_in_may = both(maturity=date(2014, 11, 30), dated_date=date(2004, 11, 30), first_interest_date=None)
+    early = quote((date(2008, 5, 27), 98.0, 2.95, 3.0), (END, 98.0, 0.45, 0.0))
+    assert one(due_in_may, None, {"lehman": early})["ret"] == pytest.approx(
+        (98.0 + 0.45 + 3.0) / (98.0 + 2.95) - 1, abs=1e-15
+    )
+
+
+def test_without_terms_what_the_source_says_was_paid_counts():
+    unknown = both(day_count=None)
+    stated = quote((START, 98.0, 1.25, None), (END, 99.0, 0.5, 2.0))
+    assert one(unknown, None, {"lehman": stated})["ret"] == pytest.approx(101.5 / 99.25 - 1, abs=1e-15)
+    assert one(unknown, None, {"lehman": stated.with_columns(coupon_paid=pl.lit(None, dtype=pl.Float64))}) is None
 
 
 @pytest.mark.parametrize(
@@ -173,6 +209,7 @@ def test_default_in_the_month(default, carry):
         (40.0 + carry) / 100.75 - 1, abs=1e-15
     )
     stated = quote((START, 98.0, 2.75, None), (END, 40.0, 0.2, 7.0))
+    # The coupon of the 15th is the source's own unless the bond is in default.
     own = carry if default <= END else 0.2 + 7.0
     assert one(bonds, None, {"datastream": stated})["ret"] == pytest.approx((40.0 + own) / 100.75 - 1, abs=1e-15)
 
@@ -199,8 +236,40 @@ def test_recovery_only_then():
     assert one(struck, recovery=table)["source"] == "trace"
     assert one(both(), trades((START, 98.0)), recovery=table) is None
     assert one(struck, trades((START, 98.0)), recovery=recovered(date(2008, 7, 20), 3.5)) is None
-    assert one(struck, trades((START, 98.0)), {"lehman": quote((END, 9.0, None, None))}, table) is None
     assert one(struck, trades((date(2008, 5, 2), 98.0)), recovery=table) is None
+    early = struck.with_columns(default_date=pl.col("default_date").dt.offset_by("-1mo"))
+    assert one(early, trades((START, 98.0)), recovery=recovered(date(2008, 5, 20), 3.5)) is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "there"),
+    [
+        (date(2008, 5, 29), date(2008, 6, 2), True),
+        (date(2008, 4, 1), date(2008, 6, 30), True),
+        (date(2008, 3, 31), date(2008, 6, 1), False),
+        # A default that Moody's dates later is over when both are known.
+        (date(2008, 6, 5), date(2008, 5, 20), True),
+        (date(2008, 6, 5), date(2008, 4, 20), True),
+        (date(2008, 6, 5), date(2008, 3, 31), False),
+        (date(2008, 5, 5), date(2008, 5, 20), False),
+    ],
+)
+def test_recovery_tables_and_fisd_date_defaults_some_months_apart(theirs, ours, there):
+    struck = issues({"month": MAY}, {"month": JUNE, "default_date": ours})
+    row = one(struck, trades((START, 98.0)), recovery=recovered(theirs, 30.0))
+    assert (row is not None) is there
+    if row:
+        # The coupon of 15 June falls due unless one of the dates comes before it.
+        paid = 3.0 if min(theirs, ours) > date(2008, 6, 15) else 0.0
+        assert (row["source"], row["ret"]) == ("recovery", pytest.approx((30.0 + paid) / 100.75 - 1, abs=1e-15))
+
+
+def test_recovery_where_no_source_has_both_prices():
+    struck = issues({"month": MAY}, {"month": JUNE, "default_date": date(2008, 6, 20)})
+    start = quote((START, 98.0, None, None))
+    row = one(struck, trades((END, 30.0)), {"lehman": start}, recovered(date(2008, 6, 20), 25.0))
+    assert (row["source"], row["ret"]) == ("recovery", pytest.approx(28.0 / 100.75 - 1, abs=1e-15))
+    assert one(struck, trades((END, 30.0)), {"lehman": start}) is None
 
 
 @pytest.mark.parametrize(("price", "there"), [(4.999, False), (5.0, True), (1000.0, True), (1000.1, False)])
@@ -348,9 +417,10 @@ def world() -> dict:
         source: table.filter(~pl.col("cusip").is_in(list(quiet))) for source, table in _quotes(rng, bonds).items()
     }
     recovery = [
-        {"month": bond["default"].replace(day=1), "cusip": bond["cusip"], "default_date": bond["default"],
+        {"month": day.replace(day=1), "cusip": bond["cusip"], "default_date": day,
          "recovery_price": float(rng.uniform(1, 60))}
         for bond in bonds if bond["default"]
+        for day in [bond["default"] + timedelta(days=int(rng.choice([0, 0, -25, 25, -80])))]
     ]  # fmt: skip
     months = month_range(FIRST, LAST)
     rates = pl.DataFrame({"month": months, "rf": rng.uniform(0, 0.003, len(months))})
@@ -395,7 +465,7 @@ def test_a_range_equals_its_months_and_needs_only_the_lookback(world, found):
             bonds.filter(near),
             daily.filter(near).sample(fraction=1.0, shuffle=True, seed=5),
             {name: rows.filter(near) for name, rows in quotes.items()},
-            recovery.filter(now),
+            recovery.filter(pl.col("month").is_between(shift(month, -recovery_lookback()), month)),
             rates.filter(now),
             [month],
         )
@@ -462,6 +532,28 @@ def test_figures_count_what_is_there(world, found):
     nothing = trade_returns_figures(found.clear(), struck, JUNE)
     assert (nothing["defaulted"], nothing["defaulted_without_return"], nothing["value_share"]) == (1, 1, 0.0)
     assert trade_returns_figures(found.clear(), struck.clear(), JUNE)["value_share"] is None
+
+
+@pytest.mark.parametrize(
+    ("now", "redeemed", "unpriced"),
+    [
+        ({"month": JUNE}, 0, 1),
+        ({"month": JUNE, "amount_outstanding": None}, 0, 1),
+        ({"month": JUNE, "amount_outstanding": 0.0}, 1, 0),
+        ({"month": JUNE, "maturity": date(2008, 6, 30)}, 1, 0),
+        (None, 1, 0),
+        ({"month": JUNE, "default_date": date(2008, 6, 20)}, 0, 0),
+    ],
+)
+def test_figures_tell_a_called_bond_from_one_without_a_price(now, redeemed, unpriced):
+    before = {"month": MAY, **({"maturity": now["maturity"]} if now and "maturity" in now else {})}
+    bonds = issues(before, *([now] if now else []))
+    found = trade_returns(bonds, trades((START, 98.0)), {}, None, RF, [JUNE])
+    figures = trade_returns_figures(found, bonds, JUNE)
+    assert (figures["redeemed_without_return"], figures["unpriced"]) == (redeemed, unpriced)
+    priced = trade_returns(bonds, PLAIN, {}, None, RF, [JUNE])
+    figures = trade_returns_figures(priced, bonds, JUNE)
+    assert (figures["redeemed_without_return"], figures["unpriced"]) == (0, 0)
 
 
 # The simulated market: from reports with errors to returns, against loops over the trades that truly took place.

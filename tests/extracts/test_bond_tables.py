@@ -74,7 +74,7 @@ NO_TIMES = ("24:00:00", "25:00:00", "09:61:00", "9:30", "9:30:15 PM", "246060", 
 
 
 def test_times_of_day_as_text(drop: Drop, store: ExtractStore) -> None:
-    numbers = pl.Series([f"{i:07d}" for i in range(len(TIMES))])
+    numbers = pl.Series([f"{i:07d}" for i in range(1_000_000, 1_000_000 + len(TIMES))])
     drop(
         f"{TRACE}.csv", REPORTS[[0] * len(TIMES)].with_columns(trd_exctn_tm=pl.Series(list(TIMES)), msg_seq_nb=numbers)
     )
@@ -126,6 +126,38 @@ def test_a_typed_column_that_holds_no_times_is_refused(
     drop(f"{TRACE}.parquet", REPORTS.with_columns(trd_exctn_tm=column))
     with pytest.raises(BadExtract, match=f"column trd_exctn_tm: .*{says}"):
         store.refresh()
+
+
+PACKED = {80501: time(8, 5, 1), 93000: time(9, 30), 153001: time(15, 30, 1), 0: time(0), 235959: time(23, 59, 59)}
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", [pl.Int32, pl.Float64])
+def test_numbers_that_are_digits_of_times(extension: str, kind: type, drop: Drop, store: ExtractStore) -> None:
+    numbers = pl.Series(list(PACKED)).cast(kind)
+    frame = REPORTS[[0] * len(PACKED)].with_columns(
+        trd_exctn_tm=numbers, trd_rpt_tm=pl.lit(34215), msg_seq_nb=pl.Series([f"{i:07d}" for i in range(len(PACKED))])
+    )
+    drop(f"{TRACE}.{extension}", frame)
+    store.refresh()
+    found = store.scan(TRACE).collect().sort("msg_seq_nb")
+    assert found["trd_exctn_tm"].to_list() == list(PACKED.values())
+    # Every column by itself: this one counts seconds.
+    assert set(found["trd_rpt_tm"]) == {time(9, 30, 15)}
+
+
+def test_digits_of_times_that_all_lie_before_ten(drop: Drop, store: ExtractStore) -> None:
+    early = [80501, 80511, 81500, 82007, 83010, 84959, 85013, 85959]
+    frame = REPORTS[[0] * 8].with_columns(trd_exctn_tm=pl.Series(early), msg_seq_nb=pl.Series(list("12345678")))
+    drop(f"{TRACE}.csv", frame)
+    store.refresh()
+    assert store.scan(TRACE).collect().sort("msg_seq_nb")["trd_exctn_tm"].to_list() == [
+        time(number // 10000, number // 100 % 100, number % 100) for number in early
+    ]
+    # Eight numbers of which one is no time of day are seconds after midnight.
+    drop(f"{TRACE}.csv", frame.with_columns(trd_exctn_tm=pl.Series([*early[:7], 85960])))
+    store.refresh()
+    assert store.scan(TRACE).collect().sort("msg_seq_nb")["trd_exctn_tm"][0] == time(22, 21, 41)
 
 
 def test_a_missing_number_of_seconds_is_a_missing_time(drop: Drop, store: ExtractStore) -> None:
@@ -191,7 +223,7 @@ def test_what_is_no_cusip_is_refused(stem: str, column: str, spelled: str, drop:
 
 PRICES = samples.SAMPLES["bonds.lehman"]
 REFUSED: dict[str, tuple[str, pl.DataFrame, str]] = {
-    "missing column": (TRACE, REPORTS.drop("asof_cd", "yld_pt"), "column asof_cd, yld_pt: missing; the file has"),
+    "missing column": (TRACE, REPORTS.drop("asof_cd", "yld_pt"), "column asof_cd: missing; the file has"),
     "no day of report": (
         TRACE,
         cell(REPORTS, "trd_rpt_dt", 1, None),
@@ -226,20 +258,20 @@ REFUSED: dict[str, tuple[str, pl.DataFrame, str]] = {
         cell(samples.SAMPLES["fisd.fisd_mergedissuer"], "issuer_id", 0, "seven"),
         r"issuer_id: holds what is no number \(1 row\).\n  issuer_id=seven",
     ),
-    "default twice": (
+    "wrong day of default": (
         "fisd.fisd_issue_default",
-        samples.SAMPLES["fisd.fisd_issue_default"][[1, 1]],
-        r"issue_id, default_date, event: duplicate key \(2 rows\)",
-    ),
-    "default without a day": (
-        "fisd.fisd_issue_default",
-        cell(samples.SAMPLES["fisd.fisd_issue_default"], "default_date", 1, None),
+        cell(samples.SAMPLES["fisd.fisd_issue_default"], "default_date", 1, "June"),
         r"default_date: holds unparseable dates \(1 row\)",
     ),
-    "rating twice": (
-        "fisd.fisd_ratings",
-        samples.SAMPLES["fisd.fisd_ratings"][[0, 0, 1]],
-        r"issue_id, rating_type, rating_date: duplicate key \(2 rows\)",
+    "no default with a day": (
+        "fisd.fisd_issue_default",
+        samples.SAMPLES["fisd.fisd_issue_default"].with_columns(default_date=pl.lit(None, pl.String)),
+        "holds no rows for fisd.fisd_issue_default",
+    ),
+    "recovery as a share": (
+        "bonds.recovery",
+        samples.SAMPLES["bonds.recovery"][[0, 0]].with_columns(recovery_price=pl.Series(["0.415", "1"])),
+        r"recovery_price: holds no price above 1, the highest being 1.0: .*\(2 rows\)",
     ),
     "negative amount": (
         AMOUNTS,
@@ -257,7 +289,9 @@ REFUSED: dict[str, tuple[str, pl.DataFrame, str]] = {
     "link twice": (
         "wrdsapps.bondcrsp_link",
         samples.SAMPLES["wrdsapps.bondcrsp_link"][[1, 1]],
-        r"cusip, link_startdt, event: duplicate key \(2 rows\)",
+        r"column cusip, link_startdt, permno: duplicate key \(2 rows\)"
+        r".\n  cusip=00184AAB, link_startdt=2008-06-17, permno=10108\n(.*\n)*Remedy: keep one row for each cusip, link_"
+        r"startdt, permno",
     ),
 }
 
@@ -300,6 +334,18 @@ def test_copies_are_those_of_a_loop(cells: list[tuple[str, int | None, int | Non
         expected.append((k, key, z, seen.get((k, key), 0)))
         seen[k, key] = seen.get((k, key), 0) + 1
     assert with_copies(frame, ["k", "l"]).sort("k", "l", "z", "copy").rows() == expected
+
+
+def test_message_numbers_lose_their_leading_zeros(drop: Drop, store: ExtractStore) -> None:
+    numbers = ["0000012", "12", "0000000", "0A7", "1200"]
+    drop(
+        f"{TRACE}.csv", REPORTS[[0] * 5].with_columns(msg_seq_nb=pl.Series(numbers), orig_msg_seq_nb=pl.Series(numbers))
+    )
+    store.refresh()
+    found = store.scan(TRACE).select("msg_seq_nb", "orig_msg_seq_nb", "copy").collect().sort("msg_seq_nb", "copy")
+    # The second row has the key of the first: it is the same report.
+    expected = [("0", 0), ("12", 0), ("12", 1), ("1200", 0), ("A7", 0)]
+    assert found.rows() == [(number, number, copy) for number, copy in expected]
 
 
 def test_an_undated_table_is_known_from_the_first_month(drop: Drop, store: ExtractStore) -> None:

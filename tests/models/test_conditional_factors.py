@@ -330,6 +330,14 @@ def test_an_instrument_that_does_not_vary_is_named(truth):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_month_without_an_instrument_is_named(truth, name):
+    values = truth.sample.instruments.values.copy()
+    values[:5, 1] = np.nan
+    with pytest.raises(ValueError, match=r"z01 of 1960-01 is missing \(5 months"):
+        model(name).fit(replace(truth.sample, instruments=replace(truth.sample.instruments, values=values)))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_more_factors_than_instruments_are_refused(truth, name):
     with pytest.raises(ValueError, match="5 factors need as many factor instruments and"):
         model(name, 5).fit(truth.sample)

@@ -18,6 +18,7 @@ from pipeline.evaluation.comparisons import clark_west
 from pipeline.evaluation.forecast_moments import SCHEMA, forecast_moments
 from pipeline.models.conditional_factors import ConditionalFactorModel
 from pipeline.models.factor_model import CharacteristicLoadings, CrossSection, FactorModelResult, PooledPanel
+from pipeline.models.managed_portfolios import SufficientStatistics, managed_portfolios
 from pipeline.simulation.factor_model import FactorModelSettings, SimulatedFactorModel, simulate_factor_model
 
 # Errors of an estimate from T months are of order 1 / sqrt(T): half as large after four times as many months.
@@ -75,6 +76,36 @@ def quadrupling(errors: np.ndarray) -> np.ndarray:
     return np.exp(-np.diff(np.log(errors), axis=1).mean(axis=0))
 
 
+def test_the_parts_of_a_simulated_sample_tell_the_same():
+    truth = simulate_factor_model(FactorModelSettings(n_months=24, n_assets=15))
+    panel, sample, names = truth.sample.panel, truth.sample, list(truth.sample.panel.names[:-1])
+    keys = pl.Series(panel.months).gather(np.repeat(np.arange(24), np.diff(panel.bounds)))
+    long = pl.DataFrame({"month": keys, "isin": panel.assets, "ret_excess": panel.returns}).hstack(
+        pl.DataFrame(panel.characteristics[:, :-1], schema=names).get_columns()
+    )
+    statistics = SufficientStatistics.from_frame(managed_portfolios(long, names, panel.months), names)
+    np.testing.assert_allclose(statistics.X, sample.statistics.X, atol=1e-13)
+    np.testing.assert_allclose(statistics.W, sample.statistics.W, atol=1e-13)
+    np.testing.assert_allclose(statistics.yy, sample.statistics.yy, rtol=1e-13)
+    assert np.array_equal(statistics.n, (~np.isnan(sample.returns.values)).sum(axis=1))
+    assert 0 < statistics.n.min() < statistics.n.max() <= 15
+    seen = ~np.isnan(sample.returns.values)
+    assert np.array_equal(sample.returns.values[seen], panel.returns)
+    assert np.array_equal(np.broadcast_to(sample.returns.assets, seen.shape)[seen], panel.assets)
+    of_row = np.repeat(truth.factors, np.diff(panel.bounds), axis=0)
+    errors = panel.returns - np.sum((panel.characteristics @ truth.loadings) * of_row, axis=1)
+    assert np.std(errors) == pytest.approx(0.05, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"n_months": 0}, "not positive"), ({"n_factors": 5}, "5 factors need"), ({"missing": 1.0}, "missing is 1.0")],
+)
+def test_a_simulation_that_cannot_be_is_refused(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        FactorModelSettings(**wrong)
+
+
 @pytest.mark.parametrize("conditional", [True, False])
 def test_finds_omega_ar_and_the_loadings(conditional):
     errors = np.array([fitted_errors(seed, (100, 400), 2, conditional) for seed in range(2)])
@@ -82,10 +113,10 @@ def test_finds_omega_ar_and_the_loadings(conditional):
     assert (errors[:, 1].mean(axis=0) < 0.8 * errors[:, 0].mean(axis=0)).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_errors_fall_with_the_root_of_the_number_of_months():
     with workers() as pool:
-        errors = np.array(pool.starmap(fitted_errors, [(seed, (150, 600, 2400), 2) for seed in range(10)]))
+        errors = np.array(pool.starmap(fitted_errors, [(seed, (150, 600, 2400), 2) for seed in range(30)]))
     ratios = quadrupling(errors)
     report = f"errors by months\n{np.sqrt(np.mean(errors**2, axis=0))}\nratios\n{ratios}"
     print(report)
@@ -203,11 +234,11 @@ def test_the_moments_of_a_replication_are_those_of_the_long_table():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clark_west_seldom_finds_a_memory_that_is_not_there():
     assert 0.01 <= rejections(memory=0.0, replications=500) <= 0.08
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clark_west_finds_a_memory_that_is_there():
     assert rejections(memory=0.5, replications=100) > 0.5

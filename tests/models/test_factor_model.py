@@ -59,8 +59,19 @@ OWN = AssetLoadings(assets=("A", "C"), betas=np.array([[1.0, 2.0], [np.nan, np.n
 def test_a_gap_in_a_series_is_named():
     values = series().values.copy()
     values[2, 1], values[4, 0] = np.nan, np.inf
+    gaps = MonthlySeries(months=MONTHS, names=("mkt_rf", "smb"), values=values)
     with pytest.raises(ValueError, match=r"smb of 2000-03 is missing \(2 months"):
-        MonthlySeries(months=MONTHS, names=("mkt_rf", "smb"), values=values)
+        gaps.complete()
+    with pytest.raises(ValueError, match="mkt_rf of 2000-05"):
+        gaps.columns(("mkt_rf",))
+    assert gaps.take(slice(0, 2)).complete().names == ("mkt_rf", "smb")
+
+
+def test_months_before_all_series_have_begun_are_counted():
+    values = series().values.copy()
+    values[:2, 1], values[0, 0], values[4, 0] = np.nan, np.nan, np.nan
+    assert MonthlySeries(months=MONTHS, names=("mkt_rf", "smb"), values=values).n_before == 2
+    assert series().n_before == 0
 
 
 def test_shapes_are_checked():
@@ -165,3 +176,14 @@ def test_a_saved_result_is_read_back_bit_for_bit(loadings, tmp_path):
     assert read.loss == 0.1 + 0.2
     assert (read.months, read.n_parameters, read.iterations, read.converged) == (MONTHS, 17, 4, False)
     assert type(read.loadings) is type(loadings)
+
+
+def test_a_sample_begins_where_what_is_used_has_begun():
+    late = series().values.copy()
+    late[:2, 1] = np.nan
+    observed = MonthlySeries(months=MONTHS, names=("mkt_rf", "smb"), values=late)
+    sample = Sample(instruments=series(), observed=observed, returns=returns())
+    assert sample.begun(["smb"]).months == MONTHS[2:]
+    assert sample.begun(["smb"]).returns.values.shape == (3, 3)
+    assert sample.begun(["mkt_rf"]).months == MONTHS
+    assert replace(sample, instruments=observed).begun([]).months == MONTHS[2:]

@@ -58,7 +58,7 @@ def _restated(tables, table: str, row: pl.Expr, column: str, value: pl.Expr):
 class Restatement:
     """Months that were built again after a change, and those whose content came out different, by asset.
 
-    The factor models are not among those built: :func:`_factor_models` says for all tests alike which they must be.
+    The factor models are not among them: :func:`_factor_models` says for all tests alike which must be built.
     """
 
     home: Home
@@ -73,8 +73,9 @@ def _sorted_again(
 
     ``read``: months in which the portfolios' own characteristics read what was restated.
     """
-    # Sorted on the twelve months that end two before; what is known of a portfolio looks 60 months back.
-    sorts = {shift(month, lag) for month in characteristics for lag in range(2, 14)}
+    # Sorted on the twelve months that end two before, valued a month before; what is known of a portfolio looks 60
+    # months back.
+    sorts = {shift(month, lag) for month in characteristics for lag in range(1, 14)}
     own = {shift(month, lag) for month in found.changed.get("bond_portfolios", set()) for lag in range(60)}
     portfolios = {"bond_portfolios": sorts, "bond_portfolio_characteristics": own | (read or set())}
     sorted_again = {
@@ -175,7 +176,7 @@ def _built_again(home: Home, names: Iterable[str] | None = None, last: date = EN
     assert built.pop("test_portfolios", set()) == instruments
     asked = {asset: months for asset, months in _factor_models(changed, last).items() if names is None}
     assert {asset: built.pop(asset) for asset in models & set(built)} == asked
-    return Restatement(home, built, changed)
+    return Restatement(home, built, {asset: months for asset, months in changed.items() if asset not in models})
 
 
 def _restating(built: Home, factory, market, name: str, text: str = SETTINGS):

@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
+from factor_model_frames import SERIES, factor_model_report
 
 from pipeline.bonds.issuer_link import issuer_link_figures
 from pipeline.bonds.portfolios import BOND_SORTS
@@ -145,10 +146,10 @@ def full() -> ReportData:
 
 
 def less(data: ReportData, *names: str, **changes: object) -> ReportData:
-    """Return a report less the frames and figures that are named, with other fields changed."""
+    """Return a report less the frames, figures and states that are named, with other fields changed."""
     kept = {
         field: {name: value for name, value in getattr(data, field).items() if name not in names}
-        for field in ("frames", "figures")
+        for field in ("frames", "figures", "states")
     }
     return replace(data, **(kept | changes))
 
@@ -458,3 +459,16 @@ def trades() -> ReportData:
 def trades_without(trades: ReportData) -> Callable[..., ReportData]:
     """Return the full report of bonds from trades less the frames and figures that are named."""
     return lambda *names, **changes: less(trades, *names, **changes)
+
+
+@pytest.fixture(scope="session")
+def factor_models(full: ReportData, firms: ReportData) -> ReportData:
+    """Return a report of factor models with every frame: of bonds, of stocks, of bonds as if they were portfolios."""
+    series = _series(list(SERIES), np.random.default_rng(17), 0.04)
+    return factor_model_report(full, firms, series, stand_in=MALICIOUS)
+
+
+@pytest.fixture
+def factor_models_without(factor_models: ReportData) -> Callable[..., ReportData]:
+    """Return the full report of factor models less the frames that are named."""
+    return lambda *names, **changes: less(factor_models, *names, **changes)

@@ -14,14 +14,20 @@ import pytest
 from pipeline.report import blocks, charts, sections_models
 from pipeline.report.blocks import Page, Section
 from pipeline.report.data import ReportData
+from pipeline.report.downloads import FOLDER
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_firms import FirmNumbers, row_blocks
 from pipeline.report.page import render
-from pipeline.report.pages import BOND_PAGE, FIRM_PAGE, PAGES, TRADE_PAGE
+from pipeline.report.pages import BOND_PAGE, FACTOR_MODEL_PAGE, FIRM_PAGE, PAGES, TRADE_PAGE
 
 SECTIONS = BOND_PAGE.sections
 FILES = [page.file for page in PAGES]
-_FIXTURES = {BOND_PAGE.file: "full", FIRM_PAGE.file: "firms", TRADE_PAGE.file: "trades"}
+_FIXTURES = {
+    BOND_PAGE.file: "full",
+    FIRM_PAGE.file: "firms",
+    TRADE_PAGE.file: "trades",
+    FACTOR_MODEL_PAGE.file: "factor_models",
+}
 #: Frames without which less is shown and nothing is missed.
 _OPTIONAL = {
     *(model.portfolios for page in PAGES for model in page.numbers.models.values()),
@@ -90,7 +96,9 @@ def parsed(text: str) -> _Page:
 
 
 def _inner(links: list[str]) -> list[str]:
-    return [link for link in links if link not in FILES and not link.startswith("data:image/png;base64,")]
+    """Return the links that lead neither to another page nor to the file of a table."""
+    beside = ("data:image/png;base64,", f"{FOLDER}/")
+    return [link for link in links if link not in FILES and not link.startswith(beside)]
 
 
 def test_every_section_has_contents_and_an_entry(which: Page, parsed: _Page) -> None:
@@ -98,8 +106,10 @@ def test_every_section_has_contents_and_an_entry(which: Page, parsed: _Page) -> 
     assert _inner(parsed.links)[: len(anchors)] == [f"#{each}" for each in anchors]
     assert set(anchors) <= set(parsed.ids)
     assert parsed.tags.count("section") == len(anchors)
-    assert parsed.tags.count("svg") > {BOND_PAGE.file: 60, FIRM_PAGE.file: 30, TRADE_PAGE.file: 20}[which.file]
-    assert parsed.tags.count("table") == {BOND_PAGE.file: 7, FIRM_PAGE.file: 7, TRADE_PAGE.file: 9}[which.file]
+    svgs = {BOND_PAGE.file: 60, FIRM_PAGE.file: 30, TRADE_PAGE.file: 20, FACTOR_MODEL_PAGE.file: 9}
+    assert parsed.tags.count("svg") > svgs[which.file]
+    found = {BOND_PAGE.file: 7, FIRM_PAGE.file: 7, TRADE_PAGE.file: 9, FACTOR_MODEL_PAGE.file: 32}
+    assert parsed.tags.count("table") == found[which.file]
     assert "lacking" not in parsed.classes
 
 
@@ -262,7 +272,7 @@ def test_charts_obey_the_grammar(page: Page, data_of: Callable[[Page], ReportDat
                     assert isinstance(chart, alt.TopLevelMixin)
                     chart.to_dict(validate=True)
                     drawn += 1
-    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16, TRADE_PAGE.file: 13}[page.file]
+    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16, TRADE_PAGE.file: 13, FACTOR_MODEL_PAGE.file: 8}[page.file]
 
 
 def test_a_young_panel_says_so(firms: ReportData, firms_without: Callable[..., ReportData]) -> None:

@@ -13,6 +13,7 @@ from stdnum import cusip, isin
 
 from pipeline.simulation.bond_terms import EXCLUDED, bond_events, bond_terms
 from pipeline.simulation.fisd import SCALES, fisd_tables
+from pipeline.simulation.fisd_governments import GOVERNMENTS
 from pipeline.simulation.identifiers import SECTORS, firm_names, twins
 from pipeline.simulation.market import Market
 
@@ -48,7 +49,8 @@ def test_terms_are_those_of_the_economy(demo: Market) -> None:
 def test_bonds_of_the_index_are_plain_and_the_others_are_not(demo: Market) -> None:
     frame = demo.tables[ISSUES].with_columns(floating=pl.when(pl.col("coupon_type") == "V").then(pl.lit("Y")))
     flags = frame.select(pl.sum_horizontal((pl.col(name) == "Y") for name in (*OPTIONS, "floating"))).to_series()
-    inside = frame["complete_cusip"].is_in(demo.economy.issues.cusips)
+    government = frame["bond_type"].is_in(list(GOVERNMENTS))
+    inside = frame["complete_cusip"].is_in(demo.economy.issues.cusips) | government
     assert (flags == (~inside).cast(pl.UInt32)).all()
     assert (~inside).sum() == len(demo.economy.issues.cusips) // 25
     counts = {name: (frame[name] == "Y").sum() for name in (*OPTIONS, "floating")}
@@ -60,6 +62,19 @@ def test_bonds_of_the_index_are_plain_and_the_others_are_not(demo: Market) -> No
     assert (zero["coupon_type"] == "Z").all()
     assert (zero["interest_frequency"] == "0").all()
     assert zero["first_interest_date"].null_count() == zero.height
+
+
+def test_governments_and_agencies_are_plain_in_all_but_their_type(tiny: Market, demo: Market) -> None:
+    for market in (tiny, demo):
+        rows = market.tables[ISSUES].filter(pl.col("bond_type").is_in(list(GOVERNMENTS)))
+        assert dict(rows["bond_type"].value_counts().iter_rows()) == {"USTC": 3, "ADEB": 3}
+        assert (rows.select((pl.col(name) == "N").all() for name in OPTIONS)).row(0) == (True,) * len(OPTIONS)
+        assert set(rows["coupon_type"]) == {"F"}
+        taken = {nine[:6] for nine in market.economy.issues.cusips}
+        assert taken.isdisjoint(nine[:6] for nine in rows["complete_cusip"])
+        for table in (RATINGS, AMOUNTS):
+            assert set(rows["issue_id"]) <= set(market.tables[table]["issue_id"])
+        assert set(rows["issuer_id"]) <= set(market.tables[ISSUERS]["issuer_id"])
 
 
 def test_every_convention_occurs(tiny: Market, demo: Market) -> None:
@@ -98,7 +113,7 @@ def test_issuers_and_their_industries(demo: Market) -> None:
     joined = (
         demo.tables[ISSUES].select("issue_id", "issuer_id").join(issuers, on="issuer_id").join(truth, on="issue_id")
     )
-    assert joined.height == demo.tables[ISSUES].height
+    assert joined.height == demo.tables[ISSUES].height - 3 * len(GOVERNMENTS)
     groups = {"Industrials": "1", "Financial": "2", "Utility": "3"}
     for row in joined.iter_rows(named=True):
         own = groups[SECTORS[demo.economy.firms.sector[row["issuer"]]][0]]
@@ -326,5 +341,5 @@ def test_deterministic(tiny: Market, another: Market) -> None:
         assert frame.equals(tiny.tables[name]), name
         assert not frame.equals(another.tables[name]), name
     terms = bond_terms(tiny.economy)
-    assert terms.n == len(terms.cusips) == tiny.tables[ISSUES].height
+    assert terms.n == len(terms.cusips) == tiny.tables[ISSUES].height - 3 * len(GOVERNMENTS)
     assert len(bond_events(tiny.economy, terms).left) == terms.n_index == tiny.economy.issues.n
