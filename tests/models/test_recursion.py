@@ -169,7 +169,7 @@ def test_the_prevailing_mean_is_each_assets_own(sample: Sample) -> None:
 
 def test_settings_that_no_history_satisfies_are_refused() -> None:
     for wrong in ({"n_factors": ()}, {"n_factors": (0,)}, {"refit_months": 0}, {"min_months": 12}, {"norm": "none"}):
-        with pytest.raises(ValueError, match="n_factors|refit_months|min_months|norm"):
+        with pytest.raises(ValueError, match=r"n_factors|refit_months|min_months|norm"):
             FactorModelSettings(**wrong)
 
 
