@@ -323,8 +323,8 @@ def test_bad_input_is_refused(market):
         ObservedFactorModel(("mkt_rf",), model="capm_conditional", conditional=True).fit(sample)
     with pytest.raises(ValueError, match="needs observed"):
         ObservedFactorModel(("mkt_rf", CONSTANT), model="market").fit(Sample(returns=sample.returns))
-    with pytest.raises(ValueError, match="needs statistics"):
-        ZeroForecast().fit(sample)
+    with pytest.raises(ValueError, match="needs returns, the sample has observed"):
+        ZeroForecast().fit(Sample(observed=sample.observed))
     with pytest.raises(ValueError, match="the factors have 95 rows, the returns 96 months"):
         asset_loadings(sample.returns, sample.observed.values[1:])
     with pytest.raises(ValueError, match="the factors have 83 rows, the managed portfolios 84 months"):

@@ -32,6 +32,7 @@ def test_both_sources_of_the_bond_panel_are_in_it():
     assert {"`bond_issues`", "`bond_prices`"} < set(trades.removeprefix("- Reads: ").split(", "))
     assert index == "`bonds.index_snapshot`"
     assert [name for name, text in said.items() if "bond_source" in text] == [
+        "bond_issues",
         "bond_returns",
         "bond_snapshot",
         "bond_characteristics",
