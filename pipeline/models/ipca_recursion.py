@@ -18,6 +18,7 @@ from pipeline.evaluation.r2 import r_squared, r_squared_from_statistics
 from pipeline.models.ipca import IPCA, IPCAResult
 from pipeline.models.managed_portfolios import SufficientStatistics
 from pipeline.models.storage import load_arrays, save_arrays
+from pipeline.panel.calendar import month_number
 
 WARMING_UP = "warming_up"
 ESTIMATED = "estimated"
@@ -171,7 +172,7 @@ def ipca_month(
     if not statistics.months:
         raise ValueError("there are no managed portfolios to estimate from; build them first")
     month = statistics.months[-1]
-    if previous is not None and _ordinal(previous.month) != _ordinal(month) - 1:
+    if previous is not None and month_number(previous.month) != month_number(month) - 1:
         raise ValueError(
             f"the state handed to {month} is of {previous.month}, not of the month before; rebuild the months between"
         )
@@ -185,10 +186,6 @@ def ipca_month(
     result = settings.estimator().fit(used, start=last) if ready else None
     state = IPCAState(month=month, result=result, oos_sums=sums)
     return ipca_frame(used, state, errors, settings), state
-
-
-def _ordinal(month: date) -> int:
-    return 12 * month.year + month.month
 
 
 def _out_of_sample(newest: SufficientStatistics, last: IPCAResult) -> np.ndarray | None:

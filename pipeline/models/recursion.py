@@ -17,6 +17,7 @@ import polars as pl
 
 from pipeline.models.factor_model import CharacteristicLoadings, CrossSection, FactorModelResult, Sample
 from pipeline.models.families import FactorModelSettings, Specification
+from pipeline.panel.calendar import month_number
 
 _Value = TypeVar("_Value")
 
@@ -127,7 +128,7 @@ def model_month(
     -----
     Whether parameters are estimated in a month depends on the number of months alone, never on when the pipeline ran.
     """
-    if previous is not None and _ordinal(previous.month) != _ordinal(month) - 1:
+    if previous is not None and month_number(previous.month) != month_number(month) - 1:
         raise ValueError(
             f"the state handed to {month} is of {previous.month}, not of the month before; rebuild the months between"
         )
@@ -147,10 +148,6 @@ def model_month(
         results[each.name] = result
         rows.append(_row(month, each, result, carried is None, n_months))
     return pl.DataFrame(rows, schema=SCHEMA), RecursionState(month=month, results=results)
-
-
-def _ordinal(month: date) -> int:
-    return 12 * month.year + month.month
 
 
 def _row(
