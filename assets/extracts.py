@@ -49,13 +49,24 @@ def _observable(source: str, family: bool, file: str) -> dg.SourceAsset:
         metadata={"file": file, "owners": ", ".join(OWNERS)},
         tags={"dagster/kind/extract": ""},
     )
-    def observe(home: HomeResource) -> dg.DataVersion:
+    def observe(home: HomeResource) -> dg.ObserveResult:
         store = home.open().extracts
         tables = members(store, source, family)
         store.refresh(tables)
-        return dg.DataVersion(version(store, tables))
+        return dg.ObserveResult(data_version=dg.DataVersion(version(store, tables)), metadata=counts(store, tables))
 
     return observe
+
+
+def counts(store: ExtractStore, tables: Iterable[str]) -> dict[str, int]:
+    """Rows staged and, where the vendor's files are tables, rows in them and how many of these give no row here."""
+    names = list(tables)
+    staged = sum(sum(store.rows(name).values()) for name in names)
+    in_files = [rows for name in names if (rows := store.rows_in_files(name)) is not None]
+    if not names or len(in_files) < len(names):
+        return {"rows staged": staged}
+    whole = sum(in_files)
+    return {"rows staged": staged, "rows in the files": whole, "rows left out": whole - staged}
 
 
 def version(store: ExtractStore, tables: Iterable[str]) -> str:

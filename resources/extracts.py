@@ -143,6 +143,11 @@ class ExtractStore:
         """Month -> number of rows, ascending."""
         return {month: entry.rows for month, entry in self._months(table).items()}
 
+    def rows_in_files(self, table: str) -> int | None:
+        """Rows of the vendor's files, those included that the table leaves out; None for a layout that is no table."""
+        manifest = self._manifest(table)
+        return None if manifest is None else manifest.rows_in_files
+
     def first_month(self, table: str) -> date:
         """First month with rows."""
         return next(iter(self._months(table)))
@@ -296,6 +301,9 @@ class ExtractStore:
             for months, block in reader.blocks():
                 for one, view in zip(staged, tabular.views, strict=True):
                     one.take(view.derive(block, source.files), months)
+            rows = sum(count for count, *_ in added(now.values()).values()) if by_month else reader.rows_read
+        for one in staged:
+            one.rows_in_files = rows
         return {mark: now[file] for file, mark in marks.items()} if by_month else None
 
     def _noted(self, source: Source) -> Parts | None:

@@ -43,12 +43,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """A staged table: fingerprint of the vendor's files, version of the reader, months as noted."""
+    """A staged table: fingerprint of the vendor's files, version of the reader, months as noted, rows in the files."""
 
     fingerprint: str
     reader: str
     noted: Mapping[str, tuple[int, str]]
     whole: str | None
+    rows_in_files: int | None = None
 
     @cached_property
     def months(self) -> dict[date, Entry]:
@@ -119,7 +120,7 @@ class TableFolder:
             self._write(staged.folder, _SOURCES, {"fingerprint": fingerprint, "reader": reader, "files": files})
         noted = {_named(month): entry[:2] for month, entry in staged.months.items()}
         whole = None if staged.table.by_month else next(iter(staged.months.values())).file
-        manifest = Manifest(fingerprint, reader, noted, whole)
+        manifest = Manifest(fingerprint, reader, noted, whole, staged.rows_in_files)
         self._write(staged.folder, _DIGESTS, {"format": _FORMAT} | vars(manifest))
         self._sweep({entry.file for one in (old, staged.months) for entry in one.values()})
         return {month: entry.digest for month, entry in old.items()} != {
@@ -153,6 +154,11 @@ class StagedTable:
         The vendor's files, for messages.
     folder : Path
         A folder beside the stage for what is written; made when needed.
+
+    Attributes
+    ----------
+    rows_in_files : int or None
+        Rows of the vendor's files, those included that the table leaves out; None for a layout that is no table.
     """
 
     def __init__(self, table: Table, files: tuple[Path, ...], folder: Path) -> None:
@@ -160,6 +166,7 @@ class StagedTable:
         self.folder = folder
         self.months: dict[date, Entry] = {}
         self.written: list[str] = []
+        self.rows_in_files: int | None = None
         self._files = files
         self._inspection = Inspection(table, files)
         self._held: list[pl.DataFrame] = []

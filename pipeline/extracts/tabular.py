@@ -163,6 +163,11 @@ class TabularReader:
                 yield [_first_day(month) for month in months], held.filter(_within(months)).drop(helpers)
 
     @property
+    def rows_read(self) -> int:
+        """Rows that were read, those included that no table takes."""
+        return sum(self._counts.values())
+
+    @property
     def _typed(self) -> str:
         return f"read_parquet({quoted(literal(self._rows))}, hive_partitioning=false)"
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.extracts import counts
 from pipeline.extracts.copies import with_copies
 from pipeline.extracts.errors import BadExtract
 from pipeline.extracts.registry import TABULARS
@@ -55,6 +56,10 @@ def test_every_layout_gives_the_rows_one_reads_in_it(container: str, drop: Drop,
     assert store.refresh() == dict.fromkeys(samples.SAMPLES, True)
     for stem, expected in samples.EXPECTED.items():
         assert rows(store, stem) == expected, stem
+        # Rows that give none here, such as a rating without a day, are counted.
+        height, staged = samples.SAMPLES[stem].height, len(expected)
+        found = {"rows staged": staged, "rows in the files": height, "rows left out": height - staged}
+        assert counts(store, [stem]) == found, stem
 
 
 TIMES = {

@@ -79,6 +79,7 @@ def test_observing_an_extract_versions_it(run, instance):
     assert result.success
     [observation] = instance.fetch_observations(dg.AssetKey(["extracts", "prices_VIX"]), limit=5).records
     assert observation.asset_observation.tags["dagster/data_version"]
+    assert observation.asset_observation.metadata["rows staged"].value > 1_000
 
 
 def checks(result) -> dict[str, dg.AssetCheckEvaluation]:
