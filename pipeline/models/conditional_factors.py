@@ -119,7 +119,9 @@ class ConditionalFactorModel:
 
     Identification: with memory, sign and order alone are free (tanh is odd): factors stand in the order of what they
     explain, their means are not negative. Without, any rotation is; F'F/T is diagonal and descending, Gamma'Gamma = I
-    (betas: B'B/N = I), means not negative, and the limits on the factors say nothing and are not imposed.
+    (betas: B'B/N = I), means not negative, and the limits on the factors say nothing and are not imposed. The loss with
+    memory is never above that of the nested model without, as found from the reduced rank regression: strong memory
+    makes the recursion chaotic and the loss rough, so that a search from last month's parameters can get stuck.
     """
 
     def __init__(
@@ -191,8 +193,7 @@ class ConditionalFactorModel:
         if not loss.squares > 0.0:
             raise ValueError(f"{self.model} finds no returns to explain: every asset has fewer months than are needed")
         search = _Search(scale.matrix(sample.instruments), loss, self.n_factors, self.penalty)
-        weights = (SOFT, STIFF) if start is None and self.penalty.limits else (STIFF,)
-        found = [self._minimise(search, each, weights) for each in self._initial(search, sample, scale, start)]
+        found = self._found(search, sample, scale, start)
         lowest = min(value for value, *_ in found)
         _, parameters, iterations, stopped = next(each for each in found if each[0] <= lowest + 1e-12)
         path, profile = search.visit(parameters)
@@ -243,32 +244,34 @@ class ConditionalFactorModel:
             return CharacteristicLoss(sample.statistics, self.instrument_months)
         return AssetLoss(sample.returns, self.asset_months)
 
-    def _initial(
-        self, search: _Search, sample: Sample, scale: Scale, start: FactorModelResult | None
-    ) -> Iterator[Parameters]:
-        """Yield starting values: the earlier result; or the factors without memory, which need a start themselves."""
-        if start is not None:
-            held = start.parameters
-            earlier = Parameters(held["omega"], held.get("ar"), held.get("initial"))
-            moved = scale.from_units(earlier, held["centre"])
-            # Without memory the size of the factors is free, and the search takes steps of the order of one.
-            yield moved if self.recurrent else Parameters(_sized(moved.omega))
-            return
-        regressed = Parameters(search.reduced_rank(sample))
+    def _found(self, search: _Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[_Found]:
+        """Search from the earlier result, or cold."""
         if not self.recurrent:
-            yield from _mixtures(regressed, self.starts)
-            return
-        plain = _Search(search.instruments, search.loss, self.n_factors, Penalty(()))
-        static = min(
-            (self._minimise(plain, each, (STIFF,)) for each in _mixtures(regressed, 1)), key=lambda each: each[0]
-        )[1]
-        path, _ = plain.visit(static)
-        rotation = np.linalg.eigh(path.factors.T @ path.factors)[1][:, ::-1]
-        yield from _memories(static.omega @ rotation, path.factors @ rotation, self.starts)
+            regressed = Parameters(search.reduced_rank(sample))
+            initial = _mixtures(regressed, self.starts) if start is None else [_earlier(start, scale, sized=True)]
+            return [self._minimise(search, each, (STIFF,)) for each in initial]
+        static = self._without_memory(search, sample)
+        found = [] if start is None else [self._minimise(search, _earlier(start, scale), (STIFF,))]
+        # A search that stopped early is stuck where the loss is rough: it says nothing against searching anew.
+        if not found or not found[0][-1]:
+            found += [self._minimise(search, each, (SOFT, STIFF)) for each in _memories(static, self.starts)]
+        if static.loss < min(value for value, *_ in found) * search.loss.squares:
+            # From the nested model, which keeps every limit, the value can only fall.
+            found += [self._minimise(search, each, (STIFF,)) for each in _memories(static, 1)]
+        return found
 
-    def _minimise(
-        self, search: _Search, initial: Parameters, weights: Sequence[float]
-    ) -> tuple[float, Parameters, int, bool]:
+    def _without_memory(self, search: _Search, sample: Sample) -> _Static:
+        """Minimise the nested model without memory, whose factors are then turned until they are uncorrelated."""
+        plain = _Search(search.instruments, search.loss, self.n_factors, Penalty(()))
+        (regressed,) = _mixtures(Parameters(search.reduced_rank(sample)), 1)
+        _, found, *_ = self._minimise(plain, regressed, (STIFF,))
+        path, profile = plain.visit(found)
+        moved = path.factors - path.factors.mean(axis=0)
+        # Uncorrelated factors have no variance inflation, so that they keep every limit at any size.
+        rotation = np.linalg.eigh(moved.T @ moved)[1][:, ::-1]
+        return _Static(found.omega @ rotation, path.factors @ rotation, profile.loss)
+
+    def _minimise(self, search: _Search, initial: Parameters, weights: Sequence[float]) -> _Found:
         iterations = 0
         if not search.begin(initial, STIFF).size:
             # Without memory as many factors as instruments span the same whatever Omega: there is nothing to search.
@@ -348,6 +351,19 @@ def instrument_matrix(instruments: MonthlySeries, centre: np.ndarray) -> np.ndar
     return np.column_stack([np.ones(len(instruments.months)), instruments.values - centre])
 
 
+_Found = tuple[float, Parameters, int, bool]
+"""Of a search: the lowest value, where it was found, the steps taken, whether the gradient vanished."""
+
+
+@dataclass(frozen=True)
+class _Static:
+    """Factors without memory: (P, K) Omega, the (T, K) factors, and the sum of squared errors."""
+
+    omega: np.ndarray
+    factors: np.ndarray
+    loss: float
+
+
 class _Search:
     """The function of (Omega, AR, f_0) that is minimised: 1 - R2 plus the penalty; see :mod:`factor_chart`."""
 
@@ -416,6 +432,14 @@ def _responses(sample: Sample) -> np.ndarray:
     return np.nan_to_num(sample.returns.values)
 
 
+def _earlier(result: FactorModelResult, scale: Scale, sized: bool = False) -> Parameters:
+    """Return the parameters of an earlier result for the instruments as they are scaled now."""
+    held = result.parameters
+    moved = scale.from_units(Parameters(held["omega"], held.get("ar"), held.get("initial")), held["centre"])
+    # Without memory the size of the factors is free, and the search takes steps of the order of one.
+    return Parameters(_sized(moved.omega)) if sized else moved
+
+
 def _mixtures(regressed: Parameters, number: int) -> Iterator[Parameters]:
     """Yield the regression's Omega and random mixtures of the instruments, factors of the starting size."""
     rng = np.random.default_rng(0)
@@ -430,10 +454,10 @@ def _sized(omega: np.ndarray) -> np.ndarray:
     return omega * (_START_SIZE / np.where(sizes > 0.0, sizes, 1.0))
 
 
-def _memories(omega: np.ndarray, factors: np.ndarray, number: int) -> Iterator[Parameters]:
+def _memories(static: _Static, number: int) -> Iterator[Parameters]:
     """Yield the factors without memory at the starting size, first with AR = 0, then with random AR."""
     rng = np.random.default_rng(0)
-    sized = omega * (_START_SIZE / np.sqrt(np.mean(factors**2, axis=0)))
+    sized = static.omega * (_START_SIZE / np.sqrt(np.mean(static.factors**2, axis=0)))
     K = sized.shape[1]
     for each in range(number):
         yield Parameters(sized, _START_MEMORY * rng.standard_normal((K, K)) * (each > 0), np.zeros(K))
