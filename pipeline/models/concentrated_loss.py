@@ -46,6 +46,10 @@ class ConcentratedLoss(Protocol):
     squares: float
     """The loss of factors that are zero."""
 
+    @property
+    def width(self) -> int:
+        """Managed portfolios, or assets, that have loadings."""
+
     def at(self, factors: np.ndarray) -> Profile:
         """Solve for the loadings given (T, K) factors."""
 
@@ -73,6 +77,11 @@ class CharacteristicLoss:
             half = (self.W.reshape(-1, len(self._basis)) @ self._basis).reshape(len(self.W), *self._basis.shape)
             self.X, self.W = self.X @ self._basis, np.matmul(self._basis.T, half)
         self._flat = np.ascontiguousarray(self.W.reshape(len(self.W), -1))
+
+    @property
+    def width(self) -> int:
+        """See :class:`ConcentratedLoss`."""
+        return self.X.shape[1]
 
     def at(self, factors: np.ndarray) -> CharacteristicProfile:
         """Solve equation 13 for Gamma given (T, K) factors.
@@ -150,6 +159,11 @@ class AssetLoss:
         self._seen = np.ascontiguousarray(there[:, self.enough], dtype=np.float64)
         self._returns = np.where(there, returns.values, 0.0)[:, self.enough]
         self.squares = float(np.sum(self._returns**2))
+
+    @property
+    def width(self) -> int:
+        """See :class:`ConcentratedLoss`."""
+        return self._returns.shape[1]
 
     def at(self, factors: np.ndarray) -> AssetProfile:
         """Regress each asset on (T, K) factors, without an intercept.

@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 
 from pipeline.models import factor_recursion
 from pipeline.models.concentrated_loss import AssetLoss, CharacteristicLoss, ConcentratedLoss, Profile
-from pipeline.models.factor_chart import chart
 from pipeline.models.factor_constraints import NORMS, SOFT, STIFF, Penalty, penalty
 from pipeline.models.factor_model import (
     AssetLoadings,
@@ -26,12 +25,16 @@ from pipeline.models.factor_model import (
     Sample,
 )
 from pipeline.models.factor_recursion import FactorPath, Parameters
+from pipeline.models.factor_search import Found, Search
 
 # Factors of a cold start: typical size, well inside the nearly straight part of tanh.
 _START_SIZE = 0.3
 
 # Value and gradient are of order one, so descent drowns in rounding at gradients of about the root of 1e-16.
 _ROUNDED_GRADIENT = 1e-7
+
+# A spread of so little beside the values themselves is none.
+_ROUNDED_SPREAD = 1e-12
 
 # Spread of the entries of AR in cold starts other than the first.
 _START_MEMORY = 0.3
@@ -60,7 +63,9 @@ class Scale:
             If an instrument does not vary in it.
         """
         spread = instruments.values.std(axis=0)
-        constant = [name for name, size in zip(instruments.names, spread, strict=True) if size == 0.0]
+        # The standard deviation of a value that does not vary is its rounding, seldom zero.
+        rounding = _ROUNDED_SPREAD * np.abs(instruments.values).max(axis=0)
+        constant = [name for name, flat in zip(instruments.names, spread <= rounding, strict=True) if flat]
         if constant:
             raise ValueError(f"the factor instruments {constant} do not vary in the window; leave them out")
         return cls(instruments.values.mean(axis=0), spread)
@@ -191,8 +196,16 @@ class ConditionalFactorModel:
         scale = Scale.of(sample.instruments)
         loss = self._loss(sample)
         if not loss.squares > 0.0:
-            raise ValueError(f"{self.model} finds no returns to explain: every asset has fewer months than are needed")
-        search = _Search(scale.matrix(sample.instruments), loss, self.n_factors, self.penalty)
+            raise ValueError(
+                f"{self.model} finds no returns to explain: every asset has fewer months than are needed, or all are "
+                "zero"
+            )
+        if loss.width < self.n_factors:
+            raise ValueError(
+                f"{self.n_factors} factors need as many {self.needs[1]} with enough months; there are {loss.width}; "
+                "use fewer factors"
+            )
+        search = Search(scale.matrix(sample.instruments), loss, self.n_factors, self.penalty)
         found = self._found(search, sample, scale, start)
         lowest = min(value for value, *_ in found)
         _, parameters, iterations, stopped = next(each for each in found if each[0] <= lowest + 1e-12)
@@ -244,14 +257,14 @@ class ConditionalFactorModel:
             return CharacteristicLoss(sample.statistics, self.instrument_months)
         return AssetLoss(sample.returns, self.asset_months)
 
-    def _found(self, search: _Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[_Found]:
+    def _found(self, search: Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[Found]:
         """Search from the earlier result, or cold."""
         if not self.recurrent:
             regressed = Parameters(search.reduced_rank(sample))
-            initial = _mixtures(regressed, self.starts) if start is None else [_earlier(start, scale, sized=True)]
+            initial = _mixtures(regressed, self.starts) if start is None else [earlier(start, scale, sized=True)]
             return [self._minimise(search, each, (STIFF,)) for each in initial]
         static = self._without_memory(search, sample)
-        found = [] if start is None else [self._minimise(search, _earlier(start, scale), (STIFF,))]
+        found = [] if start is None else [self._minimise(search, earlier(start, scale), (STIFF,))]
         # A search that stopped early is stuck where the loss is rough: it says nothing against searching anew.
         if not found or not found[0][-1]:
             found += [self._minimise(search, each, (SOFT, STIFF)) for each in _memories(static, self.starts)]
@@ -260,9 +273,9 @@ class ConditionalFactorModel:
             found += [self._minimise(search, each, (STIFF,)) for each in _memories(static, 1)]
         return found
 
-    def _without_memory(self, search: _Search, sample: Sample) -> _Static:
+    def _without_memory(self, search: Search, sample: Sample) -> _Static:
         """Minimise the nested model without memory, whose factors are then turned until they are uncorrelated."""
-        plain = _Search(search.instruments, search.loss, self.n_factors, Penalty(()))
+        plain = Search(search.instruments, search.loss, self.n_factors, Penalty(()))
         (regressed,) = _mixtures(Parameters(search.reduced_rank(sample)), 1)
         _, found, *_ = self._minimise(plain, regressed, (STIFF,))
         path, profile = plain.visit(found)
@@ -271,7 +284,7 @@ class ConditionalFactorModel:
         rotation = np.linalg.eigh(moved.T @ moved)[1][:, ::-1]
         return _Static(found.omega @ rotation, path.factors @ rotation, profile.loss)
 
-    def _minimise(self, search: _Search, initial: Parameters, weights: Sequence[float]) -> _Found:
+    def _minimise(self, search: Search, initial: Parameters, weights: Sequence[float]) -> Found:
         iterations = 0
         if not search.begin(initial, STIFF).size:
             # Without memory as many factors as instruments span the same whatever Omega: there is nothing to search.
@@ -290,7 +303,7 @@ class ConditionalFactorModel:
         stopped = bool(np.abs(outcome.jac).max() <= max(self.tolerance, _ROUNDED_GRADIENT))
         return float(outcome.fun), initial, iterations, stopped
 
-    def _identified(self, path: FactorPath, profile: Profile, search: _Search) -> tuple[FactorPath, np.ndarray]:
+    def _identified(self, path: FactorPath, profile: Profile, search: Search) -> tuple[FactorPath, np.ndarray]:
         """Fix sign and order, or the rotation where there is no memory."""
         turn = _order(path, profile.loadings) if self.recurrent else self._rotation(path, profile.loadings)
         inverse = np.linalg.inv(turn)
@@ -351,10 +364,6 @@ def instrument_matrix(instruments: MonthlySeries, centre: np.ndarray) -> np.ndar
     return np.column_stack([np.ones(len(instruments.months)), instruments.values - centre])
 
 
-_Found = tuple[float, Parameters, int, bool]
-"""Of a search: the lowest value, where it was found, the steps taken, whether the gradient vanished."""
-
-
 @dataclass(frozen=True)
 class _Static:
     """Factors without memory: (P, K) Omega, the (T, K) factors, and the sum of squared errors."""
@@ -364,76 +373,8 @@ class _Static:
     loss: float
 
 
-class _Search:
-    """The function of (Omega, AR, f_0) that is minimised: 1 - R2 plus the penalty; see :mod:`factor_chart`."""
-
-    def __init__(self, instruments: np.ndarray, loss: ConcentratedLoss, n_factors: int, limits: Penalty) -> None:
-        self.instruments, self.loss, self.n_factors, self.limits = instruments, loss, n_factors, limits
-
-    def begin(self, initial: Parameters, weight: float) -> np.ndarray:
-        """Return the starting vector around ``initial``, and set the weight of the limits."""
-        self._chart = chart(initial)
-        self._at: np.ndarray | None = None
-        self.limits = replace(self.limits, weight=weight)
-        return self._chart.origin
-
-    def parameters(self, vector: np.ndarray) -> Parameters:
-        return self._chart.parameters(vector)
-
-    def visit(self, parameters: Parameters) -> tuple[FactorPath, Profile]:
-        path = factor_recursion.run(self.instruments, parameters)
-        return path, self.loss.at(path.factors)
-
-    def _arrive(self, vector: np.ndarray) -> bool:
-        """Compute everything at a point; False where it is undefined, as with collinear factors."""
-        # The optimiser asks for value and curvature of the same point in turn.
-        if self._at is None or not np.array_equal(vector, self._at):
-            self._at = vector.copy()
-            try:
-                self._path, self._profile = self.visit(self.parameters(vector))
-                self._penalty = self.limits.at(self._path.factors)
-            except np.linalg.LinAlgError:
-                self._defined = False
-                return False
-            self._defined = True
-            self._by_factor = (2.0 / self.loss.squares) * self._profile.by_factor + self._penalty.by_factor
-            self._gradient = self._path.gradient(self._by_factor)
-        return self._defined
-
-    def value_and_gradient(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        if not self._arrive(vector):
-            return np.inf, np.zeros_like(vector)
-        value = self._profile.loss / self.loss.squares + self._penalty.value
-        return value, self._chart.slope(vector).T @ self._gradient
-
-    def hessian(self, vector: np.ndarray) -> np.ndarray:
-        if not self._arrive(vector):
-            return np.eye(len(vector))
-        slope = self._chart.slope(vector)
-        sensitivities = self._path.sensitivities()
-        moves = sensitivities @ slope
-        curved = (2.0 / self.loss.squares) * self._profile.curvature(moves) + self._penalty.curvature(moves)
-        bent = slope.T @ self._path.bending(self._by_factor, sensitivities) @ slope
-        return curved + bent + self._chart.bend(vector, self._gradient)
-
-    def reduced_rank(self, sample: Sample) -> np.ndarray:
-        """Return the (P, K) Omega of the reduced rank regression of the mean managed portfolios on the instruments."""
-        responses = _responses(sample)
-        slopes, *_ = np.linalg.lstsq(self.instruments, responses, rcond=None)
-        fitted = self.instruments @ slopes
-        directions = np.linalg.svd(fitted, full_matrices=False)[2][: self.n_factors].T
-        return slopes @ directions
-
-
-def _responses(sample: Sample) -> np.ndarray:
-    """Return (T, ...) means of managed portfolios, or returns with what is missing at zero."""
-    if sample.statistics is not None:
-        return sample.statistics.X / np.maximum(sample.statistics.n, 1)[:, None]
-    return np.nan_to_num(sample.returns.values)
-
-
-def _earlier(result: FactorModelResult, scale: Scale, sized: bool = False) -> Parameters:
-    """Return the parameters of an earlier result for the instruments as they are scaled now."""
+def earlier(result: FactorModelResult, scale: Scale, sized: bool = False) -> Parameters:
+    """Return an earlier result's parameters for the instruments as scaled now; ``sized`` where there is no memory."""
     held = result.parameters
     moved = scale.from_units(Parameters(held["omega"], held.get("ar"), held.get("initial")), held["centre"])
     # Without memory the size of the factors is free, and the search takes steps of the order of one.

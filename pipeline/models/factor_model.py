@@ -104,7 +104,7 @@ class AssetReturns:
     months : tuple of date
         T months, ascending.
     assets : tuple of str
-        N identifiers, ascending.
+        N identifiers.
     values : np.ndarray
         (T, N) decimals, NaN where an asset has no return.
     """
@@ -114,9 +114,18 @@ class AssetReturns:
     values: np.ndarray
 
     def __post_init__(self) -> None:
-        """Check the shape."""
+        """Check the shape, the identifiers and that no return is infinite."""
         if self.values.shape != (len(self.months), len(self.assets)):
             raise ValueError(f"values have shape {self.values.shape}, expected {len(self.months), len(self.assets)}")
+        if len(set(map(str, self.assets)) & set(self.assets)) < len(self.assets):
+            raise ValueError("assets are identified by text, each once; cast them, and keep one column an asset")
+        infinite = np.argwhere(np.isinf(self.values))
+        if len(infinite):
+            row, column = infinite[0]
+            raise ValueError(
+                f"{len(infinite)} returns are infinite, the first of {self.assets[column]} in "
+                f"{self.months[row]:%Y-%m}; make them missing"
+            )
 
     def take(self, which: slice | np.ndarray) -> AssetReturns:
         """Return the months selected by a slice or a boolean mask; assets without a return in them are dropped."""
@@ -264,6 +273,11 @@ class CrossSection:
     assets: np.ndarray
     characteristics: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse identifiers that no loadings could have."""
+        if self.assets.size and not isinstance(self.assets[0], str):
+            raise ValueError(f"assets are identified by text, not by {type(self.assets[0]).__name__}; cast them")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CharacteristicLoadings:
@@ -302,7 +316,7 @@ class AssetLoadings:
     Attributes
     ----------
     assets : tuple of str
-        N identifiers, ascending.
+        N identifiers.
     betas : np.ndarray
         (N, K), NaN for an asset with too few months.
     """
@@ -316,7 +330,8 @@ class AssetLoadings:
         index = np.full(len(cross_section.assets), np.nan)
         if not len(known):
             return index
-        places = np.minimum(np.searchsorted(known, cross_section.assets), len(known) - 1)
+        order = np.argsort(known)
+        places = order[np.minimum(np.searchsorted(known, cross_section.assets, sorter=order), len(known) - 1)]
         found = known[places] == cross_section.assets
         index[found] = (self.betas @ factor)[places[found]]
         return index

@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import expit
 
 from pipeline.models.concentrated_loss import AssetProfile, CharacteristicLoss, Profile
-from pipeline.models.conditional_factors import ConditionalFactorModel
+from pipeline.models.conditional_factors import ConditionalFactorModel, Scale, earlier
+from pipeline.models.factor_constraints import STIFF
 from pipeline.models.factor_model import (
     LOGISTIC,
     AssetReturns,
@@ -29,6 +30,7 @@ from pipeline.models.factor_model import (
     PooledPanel,
     Sample,
 )
+from pipeline.models.factor_search import Found, Search
 from pipeline.models.managed_portfolios import SufficientStatistics
 
 # Weight of half the squared index of each asset-month. An asset whose every return has the sign of one combination of
@@ -87,6 +89,11 @@ class DirectionLoss:
         self._signs, self._seen = signs, seen
         self._even = np.log(2.0) * seen.sum(axis=0)
         self.squares = float(np.sum(self._even))
+
+    @property
+    def width(self) -> int:
+        """Managed portfolios, or assets, that have loadings."""
+        raise NotImplementedError
 
     def at(self, factors: np.ndarray) -> Profile:
         """Solve for the loadings given (T, K) factors.
@@ -175,6 +182,11 @@ class PanelDirections(DirectionLoss):
         self._panel, self._statistics, self._instrument_months = panel, statistics, instrument_months
         self._linear = CharacteristicLoss(statistics, instrument_months)
 
+    @property
+    def width(self) -> int:
+        """See :class:`DirectionLoss`."""
+        return self._linear.width
+
     def _start(self, factors: np.ndarray) -> np.ndarray:
         return 2.0 * self._index(factors, self._linear.at(factors).loadings)
 
@@ -209,6 +221,11 @@ class AssetDirections(DirectionLoss):
         there = ~np.isnan(returns.values)
         self._enough = there.sum(axis=0) >= asset_months
         super().__init__(_signs(returns.values[:, self._enough]), there[:, self._enough].astype(np.float64))
+
+    @property
+    def width(self) -> int:
+        """See :class:`DirectionLoss`."""
+        return int(self._enough.sum())
 
     def _start(self, factors: np.ndarray) -> np.ndarray:
         linear = AssetProfile(self._seen, self._seen * self._signs, factors, self._enough, self.squares)
@@ -276,6 +293,11 @@ class LogisticFactorModel(ConditionalFactorModel):
         held = result.loadings
         loadings = held.gamma if isinstance(held, CharacteristicLoadings) else held.betas
         return replace(result, link=LOGISTIC, loss=self._loss(signs).loss(result.factors, loadings))
+
+    def _found(self, search: Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[Found]:
+        """Search from the linear estimate or the earlier result alone: another start costs passes over the panel."""
+        assert start is not None
+        return [self._minimise(search, earlier(start, scale, sized=not self.recurrent), (STIFF,))]
 
     def _of_signs(self, sample: Sample) -> Sample:
         """Return the sample of the linear model for signs, the panel kept."""

@@ -179,6 +179,15 @@ class SufficientStatistics:
                 raise ValueError(f"{field} has shape {getattr(self, field).shape}, expected {shape}")
         if any(later <= earlier for earlier, later in zip(self.months, self.months[1:], strict=False)):
             raise ValueError("months must ascend without repetition")
+        for field in ("yy", "X", "W"):
+            # A sum is not finite where an entry is not, and costs no array of flags.
+            values = getattr(self, field)
+            bad = np.flatnonzero(~np.isfinite(values.sum(axis=tuple(range(1, values.ndim)))))
+            if bad.size:
+                raise ValueError(
+                    f"{field} is not finite in {bad.size} month(s), the first {self.months[bad[0]]:%Y-%m}; leave out "
+                    "the returns or characteristics that are not"
+                )
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame, instruments: Sequence[str]) -> SufficientStatistics:

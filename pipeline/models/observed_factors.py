@@ -298,7 +298,6 @@ def asset_loadings(returns: AssetReturns, factors: np.ndarray, asset_months: int
     there = ~np.isnan(returns.values)
     used = np.flatnonzero(there.sum(axis=0) >= asset_months)
     values = np.take(returns.values, used, axis=1)
-    _refuse_infinite(returns, used, values)
     pattern = np.take(there, used, axis=1)
     values[~pattern] = 0.0
     first, second = np.triu_indices(factors.shape[1])
@@ -379,13 +378,3 @@ def _lengths(gram: np.ndarray) -> np.ndarray:
     """Return the norms of the regressors, one for a regressor that is zero."""
     lengths = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1))
     return np.where(lengths > 0.0, lengths, 1.0)
-
-
-def _refuse_infinite(returns: AssetReturns, used: np.ndarray, values: np.ndarray) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0]
-        raise ValueError(
-            f"{int(infinite.sum())} excess returns are infinite, first {returns.assets[used[column]]} in "
-            f"{returns.months[row]:%Y-%m}; make them missing"
-        )

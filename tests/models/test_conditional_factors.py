@@ -396,3 +396,45 @@ def test_settings_that_mean_nothing_are_refused(wrong, words):
 
 def test_a_search_that_is_stopped_says_so(truth):
     assert not model("rdcfm", max_iterations=1).fit(truth.sample).converged
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6, -3.3])
+def test_an_instrument_that_varies_by_rounding_alone_is_named(truth, value):
+    held = truth.sample.instruments
+    flat = replace(held, values=np.column_stack([held.values[:, :-1], np.full(len(held.months), value)]))
+    with pytest.raises(ValueError, match=rf"\['{held.names[-1]}'\] do not vary"):
+        model("rdcfm").fit(replace(truth.sample, instruments=flat))
+
+
+@pytest.mark.parametrize("name", ["cfm", "rcfm"])
+def test_infinite_returns_and_wrong_identifiers_are_named(truth, name):
+    held = truth.sample.returns
+    with pytest.raises(ValueError, match=rf"1 returns are infinite, the first of {held.assets[3]} in"):
+        replace(held, values=np.where(np.arange(held.values.size).reshape(held.values.shape) == 3, np.inf, held.values))
+    for wrong in (range(len(held.assets)), ["A"] * len(held.assets)):
+        with pytest.raises(ValueError, match="identified by text, each once"):
+            replace(held, assets=tuple(wrong))
+    with pytest.raises(ValueError, match="identified by text, not by int"):
+        CrossSection(assets=np.arange(5))
+    with pytest.raises(ValueError, match="or all are zero"):
+        model(name).fit(replace(truth.sample, returns=replace(held, values=np.zeros_like(held.values))))
+
+
+def test_forecasts_find_their_assets_in_any_order(truth):
+    held = truth.sample.returns
+    turned = replace(held, assets=held.assets[::-1], values=held.values[:, ::-1])
+    wanted = CrossSection(assets=np.array([*held.assets[::2], "nobody"]))
+    forecasts = [model("cfm").fit(replace(truth.sample, returns=each)).forecast(wanted) for each in (held, turned)]
+    np.testing.assert_allclose(forecasts[0], forecasts[1], rtol=1e-8, atol=0)
+    assert np.isnan(forecasts[0]).sum() == 1
+
+
+def test_sums_that_are_not_finite_and_characteristics_never_seen_are_named(truth):
+    held = truth.sample.statistics
+    with pytest.raises(ValueError, match=rf"X is not finite in 1 month\(s\), the first {held.months[2]:%Y-%m}"):
+        replace(held, X=np.where(np.arange(held.X.size).reshape(held.X.shape) == 2 * held.X.shape[1], np.nan, held.X))
+    unseen = np.zeros_like(held.W)
+    unseen[:, -1, -1] = held.W[:, -1, -1]
+    constant = replace(held, X=held.X * (np.arange(held.X.shape[1]) == held.X.shape[1] - 1), W=unseen)
+    with pytest.raises(ValueError, match="2 factors need as many statistics with enough months; there are 1"):
+        model("dcfm").fit(replace(truth.sample, statistics=constant))
