@@ -26,6 +26,7 @@ import polars as pl
 from benchmarks.comparison import Comparison, alternate
 from benchmarks.daily import peak_memory
 from pipeline.bonds.trace_daily import trace_months
+from pipeline.bonds.trace_reports import ahead
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.extracts.trace import TRACE_ENHANCED
 from pipeline.panel.calendar import month_range, shift
@@ -279,7 +280,7 @@ def build(folder: Path) -> Build:
 def simulate(folder: Path, rows: int, bonds: int) -> None:
     """Write reports as staged, and the issues."""
     parts = folder / "parts"
-    for number, piece in enumerate(random_reports(rows, MONTHS, bonds, end=END)):
+    for number, piece in enumerate(ahead(random_reports(rows, MONTHS, bonds, end=END))):
         timed = piece.with_columns(pl.col("trd_exctn_tm", "trd_rpt_tm").str.to_time("%H:%M:%S"))
         for (month,), frame in TRACE_ENHANCED.views[0].derive(timed, ()).group_by("month"):
             (parts / f"{month}").mkdir(parents=True, exist_ok=True)

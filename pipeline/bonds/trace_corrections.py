@@ -101,29 +101,44 @@ def not_reversed_early(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
     reversals = alive & rows["reversal"] & rows["trade"]
     if not reversals.any():
         return Outcome(alive, _NONE)
-    likeness = rows.select(token=_likeness(*KEY))["token"]
+    likeness = rows.select(_likeness(*KEY)).to_series().to_numpy()
     originals = alive & rows["early"] & rows["trade"] & ~rows["as_of_dropped"]
-    originals &= likeness.is_in(likeness.filter(reversals).unique().implode())
-    order = ["report_date", "report_time", "reversal", _VALUE, "number", "time", "early_correction"]
+    originals &= pl.Series(_perhaps_among(likeness, likeness[reversals.to_numpy()]))
     both = (
         rows.select(*KEY, "time", "number", "report_date", "report_time", "early_correction", reversal=reversals)
         .with_row_index("row")
         .filter(reversals | originals)
-        .sort(order)
-        .with_columns(
-            so_far=pl.col("reversal").cast(pl.Int32).cum_sum().over(KEY),
-            originals=(~pl.col("reversal")).cast(pl.Int32).cum_sum().over(KEY),
-        )
+        .with_columns(alike=pl.col("row").first().over(KEY))
+        .sort("alike", "report_date", "report_time", "reversal", _VALUE, "number", "time", "early_correction")
     )
-    # Going through them by time of report, a reversal that finds no original left is spent: it is one more than ever
-    # before were without one.
-    both = both.with_columns(
-        spent=pl.when("reversal").then(pl.col("so_far") - pl.col("originals")).clip(0).cum_max().over(KEY)
+    reversal, row = both["reversal"].to_numpy(), both["row"].to_numpy()
+    taken, lonely = _taken(both["alike"].to_numpy(), reversal)
+    return Outcome(_without(alive, row[taken]), row[lonely])
+
+
+def _taken(alike: np.ndarray, reversal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Say which originals reversals take, and which reversals find none.
+
+    Parameters
+    ----------
+    alike : ndarray
+        The same number for reports that are alike; these lie together, by time of report.
+    reversal : ndarray of bool
+        Which are reversals; the others are originals.
+    """
+    start = np.flatnonzero(np.r_[True, alike[1:] != alike[:-1]])
+    end = np.append(start[1:], len(alike)) - 1
+    run = np.repeat(np.arange(len(start)), end - start + 1)
+    reversals, originals = (
+        counted - (counted - flags)[start][run] for flags in (reversal, ~reversal) for counted in [np.cumsum(flags)]
     )
-    lonely = both.filter("reversal").filter(pl.col("spent") > pl.col("spent").shift(1).over(KEY).fill_null(0))
-    taken = pl.col("reversal").sum().cast(pl.Int32).over(KEY) - pl.col("spent").max().over(KEY)
-    stays = _without(alive, both.filter(~pl.col("reversal") & (pl.col("originals") <= taken))["row"])
-    return Outcome(stays, lonely["row"].to_numpy())
+    # A reversal that finds no original left is spent: it is one more than ever before were without one. Each run lies
+    # above all before it, so that the highest number so far never comes from another.
+    floor = run * (len(alike) + 1)
+    spent = np.maximum.accumulate(np.where(reversal, reversals - originals, 0).clip(0) + floor) - floor
+    earlier = np.append(0, spent[:-1])
+    earlier[start] = 0
+    return ~reversal & (originals <= (reversals - spent)[end][run]), reversal & (spent > earlier)
 
 
 def not_cancelled(rows: pl.DataFrame, alive: pl.Series) -> Outcome:
@@ -216,10 +231,7 @@ def _named(
     shift = pl.col(day).to_physical().cast(pl.UInt64) * _ODD
     marks = rows.select(pl.col("token") + shift).to_series().to_numpy()
     sought = pointers.select(pl.col("named").hash() + shift).to_series().to_numpy()
-    # Nearly all rows are told apart by some bits of one hash; the whole of it and columns are compared for the others.
-    table = np.zeros(1 << _BITS, dtype=bool)
-    table[sought >> (64 - _BITS)] = True
-    at = np.flatnonzero(which.to_numpy() & table[marks >> (64 - _BITS)])
+    at = np.flatnonzero(which.to_numpy() & _perhaps_among(marks, sought))
     pairs = pl.DataFrame({"mark": marks[at], "at": at}).join(
         pl.DataFrame({"mark": sought, "by": np.arange(len(by))}), on="mark"
     )
@@ -230,6 +242,13 @@ def _named(
     found = pl.concat([rows.select(*key, "number")[pairs["at"]], other, pairs], how="horizontal")
     found = found.filter(agree)
     return _Pairs(found["at"], np.delete(by, found["by"].to_numpy()))
+
+
+def _perhaps_among(hashes: np.ndarray, sought: np.ndarray) -> np.ndarray:
+    """Whether each hash is one of those sought, for sure where it says no: some bits tell nearly all of them apart."""
+    table = np.zeros(1 << _BITS, dtype=bool)
+    table[sought >> (64 - _BITS)] = True
+    return table[hashes >> (64 - _BITS)]
 
 
 def _likeness(*columns: str) -> pl.Expr:

@@ -56,7 +56,7 @@ def in_order(trades: pl.DataFrame) -> np.ndarray:
     return order
 
 
-def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
+def mended(bond: np.ndarray, reported: np.ndarray, settings: TraceSettings) -> Mended:
     """Mend decimal shifts and find bounce-backs.
 
     A price that is ``shift_factors`` times or one such part of the median of its neighbours, within ``shift_tolerance``
@@ -71,8 +71,8 @@ def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
 
     Parameters
     ----------
-    trades : pl.DataFrame
-        bond and price (per 100 of face, above 0) in the order of :func:`in_order`.
+    bond, reported : ndarray, shape (rows,)
+        Bonds and prices (per 100 of face, above 0) of trades in the order of :func:`in_order`.
     settings : TraceSettings
         Thresholds.
 
@@ -81,7 +81,6 @@ def mended(trades: pl.DataFrame, settings: TraceSettings) -> Mended:
     Mended
         One value a row.
     """
-    bond, reported = trades["bond"].to_numpy(), trades["price"].to_numpy()
     price = reported.copy()
     corrected = np.zeros(len(price), dtype=bool)
     suspects = _suspects(bond, reported, settings)
@@ -105,8 +104,11 @@ def _suspects(bond: np.ndarray, price: np.ndarray, settings: TraceSettings) -> n
     far = min(settings.shift_factors, default=np.inf) * (1.0 - settings.shift_tolerance)
     step = 0.999 * far ** (1.0 / settings.shift_neighbours)
     jumps = (bond[1:] == bond[:-1]) & ((price[1:] > step * price[:-1]) | (price[:-1] > step * price[1:]))
-    near = np.flatnonzero(jumps)[:, None] + np.arange(1 - settings.shift_neighbours, settings.shift_neighbours + 1)
-    return np.unique(near[(near >= 0) & (near < len(price))])
+    near = np.flatnonzero(jumps)
+    found = np.zeros(len(price), dtype=bool)
+    for steps in range(1 - settings.shift_neighbours, settings.shift_neighbours + 1):
+        found[np.clip(near + steps, 0, len(price) - 1)] = True
+    return np.flatnonzero(found)
 
 
 def _amid(bond: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -137,12 +139,10 @@ def _neighbour_median(bond: np.ndarray, price: np.ndarray, rows: np.ndarray, set
 
 def _bounced(bond: np.ndarray, price: np.ndarray, settings: TraceSettings) -> np.ndarray:
     bounced = np.zeros(len(price), dtype=bool)
-    if len(price) < 3:
-        return bounced
-    before, here, after = price[:-2], price[1:-1], price[2:]
-    bounced[1:-1] = (
-        (bond[:-2] == bond[2:])
-        & (np.abs(here - before) >= settings.bounce_away * before)
+    rows = np.flatnonzero(np.abs(price[1:-1] - price[:-2]) >= settings.bounce_away * price[:-2]) + 1
+    before, here, after = price[rows - 1], price[rows], price[rows + 1]
+    bounced[rows] = (
+        (bond[rows - 1] == bond[rows + 1])
         & (np.abs(here - after) >= settings.bounce_away * after)
         & (np.abs(after - before) <= settings.bounce_agreement * before)
     )

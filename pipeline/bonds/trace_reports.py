@@ -5,8 +5,10 @@ Belongs here: reading staged ``trace.trace_enhanced``. Does not: which reports g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -34,21 +36,21 @@ _COLUMNS = {
 }
 
 
-class Reports(NamedTuple):
-    """Reports of some bonds.
+class Bonds(NamedTuple):
+    """Some bonds, numbered in the order of their CUSIPs.
 
     Attributes
     ----------
-    rows : pl.DataFrame
-        month (of the report), ``bond`` (a number for each CUSIP, in their order), the report's columns under short
-        names, ``token`` (a hash of the message number), and Boolean columns: the kinds of report, the filters that look
-        at one report alone, ``matured`` (the bond had matured before the day of execution).
     cusips : pl.Series
-        What the numbers stand for.
+        What the numbers stand for, in ascending order.
+    maturity, since : ndarray
+        Day of maturity, and first day of the month from which it is known, in days since 1970; the largest number
+        where there is none.
     """
 
-    rows: pl.DataFrame
     cusips: pl.Series
+    maturity: np.ndarray
+    since: np.ndarray
 
 
 def kinds(settings: TraceSettings) -> dict[str, pl.Expr]:
@@ -81,19 +83,26 @@ def kinds(settings: TraceSettings) -> dict[str, pl.Expr]:
     }
 
 
-def read(reports: pl.LazyFrame, issues: pl.DataFrame, marks: Mapping[str, pl.Expr], settings: TraceSettings) -> Reports:
+def read(reports: pl.LazyFrame, bonds: Bonds, marks: Mapping[str, pl.Expr], settings: TraceSettings) -> pl.DataFrame:
     """Read staged reports, no wider than the filters need them.
 
     Parameters
     ----------
     reports : pl.LazyFrame
-        Rows of ``trace.trace_enhanced``.
-    issues : pl.DataFrame
-        What :func:`first_issues` gives.
+        Rows of ``trace.trace_enhanced``; fast where those of a bond lie together.
+    bonds : Bonds
+        At least the bonds that ``reports`` are about.
     marks : mapping of str to pl.Expr
         Boolean columns that the filters ask for, from the columns of a staged row.
     settings : TraceSettings
         The regime's first day.
+
+    Returns
+    -------
+    pl.DataFrame
+        month (of the report), ``bond`` (its number in ``bonds``), the report's columns under short names, ``token`` (a
+        hash of the message number), and Boolean columns: the kinds of report, the filters that look at one report
+        alone, ``matured`` (the bond had matured before the day of execution).
     """
     rows = reports.select(
         "month",
@@ -104,10 +113,11 @@ def read(reports: pl.LazyFrame, issues: pl.DataFrame, marks: Mapping[str, pl.Exp
     ).collect(engine="streaming")
     # Rows are picked from many times, which takes ten times as long from pieces.
     rows = rows.rechunk()
-    cusips = rows["cusip"].unique().sort()
-    bond = rows["cusip"].cast(pl.Enum(cusips)).to_physical().cast(pl.UInt32)
-    matured = _matured(rows["date"], bond, cusips, issues)
-    return Reports(rows.drop("cusip").with_columns(bond=bond, matured=matured), cusips)
+    runs = rows["cusip"].rle().struct.unnest()
+    bond = np.repeat(runs["value"].cast(pl.Enum(bonds.cusips)).to_physical().to_numpy(), runs["len"].to_numpy())
+    day = rows["date"].to_physical().to_numpy()
+    matured = (day > bonds.maturity[bond]) & (day >= bonds.since[bond])
+    return rows.drop("cusip").with_columns(bond=pl.Series(bond, dtype=pl.UInt32), matured=pl.Series(matured))
 
 
 def first_issues(issues: pl.DataFrame) -> pl.DataFrame:
@@ -120,38 +130,32 @@ def first_issues(issues: pl.DataFrame) -> pl.DataFrame:
     return ordered.unique("cusip", keep="first", maintain_order=True).select("cusip", "maturity", since="month")
 
 
-def _matured(executed: pl.Series, bond: pl.Series, cusips: pl.Series, issues: pl.DataFrame) -> pl.Series:
-    """Whether the bond had matured before the day of execution."""
-    issue = cusips.to_frame().join(issues, on="cusip", how="left", maintain_order="left")
-    days = issue.select(pl.col("maturity", "since").to_physical().fill_null(np.iinfo(np.int32).max))
-    day, which = executed.to_physical().to_numpy(), bond.to_numpy()
-    maturity, since = (days[name].to_numpy()[which] for name in days.columns)
-    return pl.Series((day > maturity) & (day >= since))
-
-
-def groups(reports: pl.LazyFrame, rows_at_once: int) -> Iterator[pl.LazyFrame]:
-    """Split reports into groups of bonds with about so many rows; a bond is never split.
+def groups(reports: pl.LazyFrame, issues: pl.DataFrame, rows: float = math.inf) -> list[Bonds]:
+    """Split bonds into groups with about so many reports each; a bond is never split.
 
     Parameters
     ----------
     reports : pl.LazyFrame
-        Rows with a column ``cusip``; it is read once more to count them where they are too many.
-    rows_at_once : int
-        Rows a group.
+        Rows of ``trace.trace_enhanced``, of which the column ``cusip`` is read.
+    issues : pl.DataFrame
+        What :func:`first_issues` gives.
+    rows : float
+        Reports a group.
 
-    Yields
-    ------
-    pl.LazyFrame
-        Ranges of CUSIPs that together make up ``reports``; at least one, which is empty where ``reports`` is.
+    Returns
+    -------
+    list of Bonds
+        In the order of their CUSIPs; at least one, which is empty where ``reports`` is.
     """
-    rows = reports.select(pl.len()).collect().item()
-    if rows <= rows_at_once:
-        yield reports
-        return
     counted = reports.group_by("cusip").len().collect(engine="streaming").sort("cusip")
-    group = (counted["len"].cum_sum() - 1) // rows_at_once
-    for _, part in counted.with_columns(group=group).group_by("group", maintain_order=True):
-        yield reports.filter(pl.col("cusip").is_between(pl.lit(part["cusip"][0]), pl.lit(part["cusip"][-1])))
+    known = counted.join(issues, on="cusip", how="left", maintain_order="left")
+    days = known.select(pl.col("maturity", "since").to_physical().fill_null(np.iinfo(np.int32).max))
+    group = (counted["len"].cast(pl.Int64).cum_sum().to_numpy() - 1) // rows
+    starts = [0, *(np.flatnonzero(group[1:] != group[:-1]) + 1).tolist(), len(group)]
+    return [
+        Bonds(known["cusip"][start:end], *(days[name].to_numpy()[start:end] for name in days.columns))
+        for start, end in pairwise(starts)
+    ]
 
 
 def ahead(parts: Iterable[T]) -> Iterator[T]:

@@ -53,7 +53,7 @@ class TraceSettings:
     bounce_away: float = 0.35
     bounce_agreement: float = 0.05
     correction_months: int = 12
-    rows_at_once: int = 1_000_000
+    rows_at_once: int = 500_000
 
     def __post_init__(self) -> None:
         for name in ("highest_price", "smallest_volume", "bounce_away"):

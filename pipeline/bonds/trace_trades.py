@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline.bonds.trace_filters import BOUNCE_BACK, BY_EXECUTION, BY_REPORT, DECIMAL_SHIFT, applied, marks
 from pipeline.bonds.trace_prices import in_order, last_of_each, mended
-from pipeline.bonds.trace_reports import first_issues, read
+from pipeline.bonds.trace_reports import first_issues, groups, read
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.panel.calendar import shift
 
@@ -67,10 +67,7 @@ class Judged(NamedTuple):
     Attributes
     ----------
     trades : pl.DataFrame
-        Those that stay, in order: bond, date, price, volume, ``corrected`` and ``row``, the position among the trades
-        that came in.
-    last : pl.DataFrame
-        The last trades of each bond as they came in: the first neighbours of the next month.
+        Those that stay, in order: the columns of :data:`TRADE`, the price mended, and ``corrected`` (it was).
     counts : list of dict
         The two steps of the waterfall.
     mended : int
@@ -78,7 +75,6 @@ class Judged(NamedTuple):
     """
 
     trades: pl.DataFrame
-    last: pl.DataFrame
     counts: Counts
     mended: int
 
@@ -115,14 +111,14 @@ def clean_trades(
     settings, as_of = settings or TraceSettings(), as_of or month
     earlier = shift(month, -1)
     window = reports.lazy().filter(pl.col("month").is_between(earlier, as_of))
-    found = read(window, first_issues(issues), marks(settings), settings)
-    alive, counts = of_reports(found.rows, month, as_of)
-    trades, more = of_executions(found.rows, alive, month, as_of)
-    before, _ = of_executions(found.rows, alive, earlier, earlier)
+    (bonds,) = groups(window, first_issues(issues))
+    rows = read(window, bonds, marks(settings), settings)
+    alive, counts = of_reports(rows, month, as_of)
+    trades, more = of_executions(rows, alive, month, as_of)
+    before, _ = of_executions(rows, alive, earlier, earlier)
     judged = judge(trades, final_trades(before, settings), settings)
-    columns = trades.select("time", "side", msg_seq_nb="number")[judged.trades["row"]]
-    cusip = found.cusips.gather(judged.trades["bond"])
-    result = judged.trades.with_columns(cusip=cusip).hstack(columns).select(*TRADES_SCHEMA)
+    cusip = bonds.cusips.gather(judged.trades["bond"])
+    result = judged.trades.with_columns(cusip=cusip).rename({"number": "msg_seq_nb"}).select(*TRADES_SCHEMA)
     return CleanTrades(result, [*counts, *more, *judged.counts])
 
 
@@ -145,11 +141,12 @@ def of_executions(rows: pl.DataFrame, alive: pl.Series, month: date, as_of: date
     Returns
     -------
     tuple
-        The columns of :data:`TRADE` in no particular order, and the waterfall.
+        The columns of :data:`TRADE`, in order (:func:`~pipeline.bonds.trace_prices.in_order`), and the waterfall.
     """
     about = _about(rows, month, as_of)
     alive, counts = applied(BY_EXECUTION, rows, alive & about, about)
-    return rows.select(*TRADE).filter(alive), counts
+    trades = rows.select(*TRADE).filter(alive)
+    return trades[in_order(trades)], counts
 
 
 def _about(rows: pl.DataFrame, month: date, as_of: date) -> pl.Series:
@@ -159,11 +156,7 @@ def _about(rows: pl.DataFrame, month: date, as_of: date) -> pl.Series:
 
 def final_trades(trades: pl.DataFrame, settings: TraceSettings) -> pl.DataFrame:
     """Return the trades of a month that are neighbours of the next one's first, and their neighbours in turn."""
-    return _final(trades, in_order(trades), settings)
-
-
-def _final(trades: pl.DataFrame, order: np.ndarray, settings: TraceSettings) -> pl.DataFrame:
-    return trades[order[last_of_each(trades["bond"].to_numpy()[order], 2 * settings.shift_neighbours)]]
+    return trades[last_of_each(trades["bond"].to_numpy(), 2 * settings.shift_neighbours)]
 
 
 def judge(trades: pl.DataFrame, before: pl.DataFrame, settings: TraceSettings) -> Judged:
@@ -172,22 +165,22 @@ def judge(trades: pl.DataFrame, before: pl.DataFrame, settings: TraceSettings) -
     Parameters
     ----------
     trades : pl.DataFrame
-        The columns of :data:`TRADE`, in any order.
+        The columns of :data:`TRADE`, in order.
     before : pl.DataFrame
-        The trades of each bond before, in which the first of ``trades`` see their neighbours.
+        The trades of each bond before, in order, in which the first of ``trades`` see their neighbours.
     settings : TraceSettings
         Thresholds.
     """
-    both = pl.concat([trades, before], rechunk=True)
-    order = in_order(both)
-    ordered = both.select("bond", "date", "price", "volume")[order]
-    found = mended(ordered, settings)
-    own = order < trades.height
-    judged = ordered.with_columns(
-        price=found.price, corrected=pl.Series(found.corrected, dtype=pl.Boolean), row=order
-    ).filter(pl.Series(own & ~found.bounced, dtype=pl.Boolean))
+    bond, price = (np.r_[before[name].to_numpy(), trades[name].to_numpy()] for name in ("bond", "price"))
+    order = np.argsort(bond, kind="stable")
+    found = mended(bond[order], price[order], settings)
+    own = order >= before.height
+    judged = trades.with_columns(
+        price=pl.Series(found.price[own], dtype=pl.Float64), corrected=pl.Series(found.corrected[own], dtype=pl.Boolean)
+    )
+    stays = judged.filter(pl.Series(~found.bounced[own], dtype=pl.Boolean))
     counts = [
         {"step": DECIMAL_SHIFT.name, "rows_in": trades.height, "rows_out": trades.height},
-        {"step": BOUNCE_BACK.name, "rows_in": trades.height, "rows_out": judged.height},
+        {"step": BOUNCE_BACK.name, "rows_in": trades.height, "rows_out": stays.height},
     ]
-    return Judged(judged, _final(trades, order[own], settings), counts, int((found.corrected & own).sum()))
+    return Judged(stays, counts, int(found.corrected[own].sum()))

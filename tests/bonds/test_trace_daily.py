@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from pipeline.bonds import trace_group
 from pipeline.bonds.trace_daily import lookback, trace_daily, trace_months
 from pipeline.bonds.trace_filters import RULES
 from pipeline.bonds.trace_settings import TraceSettings
@@ -207,6 +208,20 @@ def test_the_size_of_groups_changes_nothing(rows_at_once):
     for one, other in zip(expected, found, strict=True):
         assert_frame_equal(one.daily, other.daily, check_exact=True)
         assert one.figures == other.figures
+
+
+def test_about_as_many_reports_are_read_at_once_as_wanted(monkeypatch):
+    reports, read, heights = made_up(11, n=1_500, bonds=30), trace_group.read, []
+
+    def counting(*arguments):
+        heights.append(read(*arguments).height)
+        return read(*arguments)
+
+    monkeypatch.setattr(trace_group, "read", counting)
+    list(trace_months(reports, ISSUES, MONTHS, TraceSettings(rows_at_once=50)))
+    of_bond = reports.group_by("cusip", "month").len()["len"].max()
+    of_month = reports.group_by("month").len()["len"].max()
+    assert max(heights) < 2 * 50 + of_bond < of_month / 2
 
 
 def test_the_order_of_rows_changes_nothing():
