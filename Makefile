@@ -10,7 +10,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 RUN_FLAGS := $(if $(EXTRACTS),--extracts "$(EXTRACTS)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
-	$(if $(REBUILD_FROM),--rebuild-from $(REBUILD_FROM)) $(if $(SIZE),--size $(SIZE))
+	$(if $(REBUILD_FROM),--rebuild-from $(REBUILD_FROM)) $(if $(SIZE),--size $(SIZE)) \
+	$(if $(PROCESSES),--processes $(PROCESSES))
 
 .PHONY: run test test-long ui bench
 

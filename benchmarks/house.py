@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from io import StringIO
 from pathlib import Path
 
 import polars as pl
-from rich.console import Console
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
 from assets.metadata import newest_metadata
 from benchmarks.comparison import Comparison
 from pipeline.checks import CHECKS, checks_of
+from pipeline.fleet import Alone, build_all
+from pipeline.launching import Launcher
 from pipeline.panel.calendar import month_range, shift
-from pipeline.running import Launcher, plan
+from pipeline.running import agenda_of, plan
 from pipeline.simulation.history import history
 from pipeline.simulation.layouts import write_extracts
 from pipeline.simulation.market import simulate
@@ -94,10 +94,9 @@ def _stage_and_build(home: Home, last: date, names: Sequence[str] = ()) -> None:
     workshop = Workshop(MONTHLY_ASSETS, home)
     workshop.refresh(workshop.buildable())
     wanted = workshop.closure(names) if names else workshop.buildable()
-    for stretch in plan(workshop, None, last):
-        for name in stretch.names:
-            if name in wanted:
-                list(workshop.build(name, month_range(stretch.first, last)))
+    for name, first in plan(workshop, None, last).items():
+        if name in wanted:
+            list(workshop.build(name, month_range(first, last)))
 
 
 def _refit(home: Home, month: date, names: Sequence[str] = ()) -> None:
@@ -123,9 +122,9 @@ def _check_and_draw(home: Home) -> None:
 def _backfill(home: Home, last: date) -> None:
     workshop = Workshop(MONTHLY_ASSETS, home)
     workshop.refresh(workshop.buildable())
-    launcher = Launcher(home, Console(file=StringIO()), {})
-    for stretch in plan(workshop, None, last):
-        launcher.range(stretch.names, stretch.first, last)
+    crew = Alone(Launcher(home, lambda _: None, {}), last)
+    agenda = agenda_of(workshop, plan(workshop, None, last), processes=1, pages=())
+    build_all(agenda, crew, lambda _: None)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -15,6 +15,7 @@ from assets.building import BrokenChain, MissingExtracts
 from assets.contract import InvalidRows
 from assets.exports import NothingToExport, write_exports
 from pipeline.extracts.errors import BadExtract
+from pipeline.failures import LostWorker, WorkerFailure
 from pipeline.panel.calendar import last_closed_month
 from resources.home import Home, OtherExtracts
 from resources.lake import MissingPartitions
@@ -26,6 +27,7 @@ EXPECTED = (
     BadSettings,
     BrokenChain,
     InvalidRows,
+    LostWorker,
     MissingExtracts,
     MissingPartitions,
     MissingState,
@@ -41,6 +43,12 @@ def _month(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a month: write it as 2008-07") from None
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: write 1 or more")
+    return int(text)
+
+
 def _folder(text: str) -> Path:
     # Not every shell expands the tilde of EXTRACTS=~/wrds.
     return Path(text).expanduser()
@@ -54,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", type=_month, help="first month wanted, YYYY-MM (default: all data)")
     run.add_argument("--to", dest="last", type=_month, help="last month wanted, YYYY-MM (default: last closed month)")
     run.add_argument("--rebuild-from", type=_month, help="rebuild months from here on even if up to date")
+    run.add_argument(
+        "--processes",
+        type=_count,
+        default=min(2, os.cpu_count() or 1),
+        help="build so many assets at once; each process takes its own memory (default: two if there are processors)",
+    )
     run.add_argument("--size", default="demo", help="size of the market to simulate when there are no extracts")
     ui = commands.add_parser("ui", help="open Dagster on 127.0.0.1")
     ui.add_argument("--port", default="3000")
@@ -94,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SystemExit(f"TO={last:%Y-%m} is not closed yet; the last closed month is {closed:%Y-%m}.")
     _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
-    run_everything(home, arguments.first, last, arguments.rebuild_from, console)
+    run_everything(home, arguments.first, last, arguments.rebuild_from, console, arguments.processes)
     console.print("\nThe report:", end="")
     for page in PAGES:
         console.print(f"\t[bold]{home.reports / page.file}[/]", highlight=False, soft_wrap=True)
@@ -130,6 +144,9 @@ def main() -> None:
     except EXPECTED as error:
         # These say themselves what is wrong and what to do; a traceback would only hide it.
         raise SystemExit(f"{type(error).__name__}: {error}") from None
+    except WorkerFailure as failure:
+        known = failure.kind in {kind.__name__ for kind in EXPECTED}
+        raise SystemExit(str(failure) if known else failure.trace) from None
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from promise import Factory
 
 from pipeline import __main__ as command
+from pipeline.failures import WorkerFailure
+from resources.lake import MissingPartitions
 
 
 @pytest.fixture
@@ -44,3 +48,28 @@ def test_a_month_is_written_as_a_month(call, capsys):
     with pytest.raises(SystemExit):
         call("run", "--from", "June")
     assert "'June' is not a month: write it as 2008-07" in capsys.readouterr().err
+
+
+def test_what_fails_in_another_process_ends_in_its_message(call, monkeypatch):
+    from pipeline import running
+
+    def fail_with(failure):
+        def fail(*_):
+            raise failure
+
+        monkeypatch.setattr(running, "run_everything", fail)
+        monkeypatch.setattr(command, "_simulate_if_empty", lambda *_: None)
+
+    fail_with(WorkerFailure.of(MissingPartitions("vix_innovation", [date(2026, 10, 1)], "bond_characteristics")))
+    with pytest.raises(SystemExit, match=r"^MissingPartitions: bond_characteristics reads 1 month\(s\) of vix_inn"):
+        call("run", "--to", "2026-10")
+    fail_with(WorkerFailure.of(RuntimeError("the disk is full")))
+    with pytest.raises(SystemExit, match=r"^RuntimeError: the disk is full$"):
+        call("run", "--to", "2026-10")
+
+
+def test_the_number_of_processes_is_one_or_more(call, capsys):
+    for words in ("0", "two"):
+        with pytest.raises(SystemExit):
+            call("run", "--processes", words)
+        assert f"'{words}' is not a number of processes: write 1 or more" in capsys.readouterr().err

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from assets.all import MONTHLY_ASSETS
 from assets.building import Workshop
+from pipeline.launching import Launcher
 from pipeline.panel.calendar import month_range, shift
 from pipeline.report.pages import PAGES
-from pipeline.running import Launcher, plan, run_everything
+from pipeline.running import plan, run_everything
 
 BEFORE = shift(END, -1)
 VIX = "prices/VIX"
@@ -23,8 +24,7 @@ VIX = "prices/VIX"
 def planned(home, last, **options) -> dict:
     workshop = Workshop(MONTHLY_ASSETS, home)
     workshop.refresh(workshop.buildable())
-    stretches = plan(workshop, None, last, **options)
-    return {name: stretch.first for stretch in stretches for name in stretch.names}
+    return plan(workshop, None, last, **options)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def test_a_second_run_of_everything_launches_only_the_pages(home, monkeypatch):
     monkeypatch.setattr(Launcher, "run", _noting(Launcher.run, launched))
     run_everything(home, shift(BEFORE, -2), BEFORE, None, Console(file=StringIO()))
     assert {name for names in launched for name in names} >= {"french_factors", "vix_innovation", "report"}
+    assert launched[-1] == tuple(page.asset for page in PAGES)
     launched.clear()
     said = StringIO()
     run_everything(home, shift(BEFORE, -2), BEFORE, None, Console(file=said))
