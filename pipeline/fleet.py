@@ -22,8 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from dagster import DagsterInstance
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
 from pipeline.bundles import Agenda, Bundle
 from pipeline.failures import LostWorker, WorkerFailure
