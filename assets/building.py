@@ -15,7 +15,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from assets.contract import InvalidRows, validated
+from assets.contract import InvalidRows, primary_key, validated
 from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Beginning, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
@@ -135,6 +135,7 @@ class Workshop:
         self.assets = {asset.name: asset for asset in assets}
         self.home = home
         self._origins: dict[str, date | None] = {}
+        self._lacks: dict[str, list[str]] = {}
         self._on_disk: list[str] | None = None
 
     @cached_property
@@ -153,7 +154,7 @@ class Workshop:
 
     def key(self, name: str) -> list[str]:
         """Columns that identify a row of an asset."""
-        return self.schemas[name].primary_key()
+        return primary_key(self.schemas[name])
 
     def order(self, name: str) -> list[str]:
         """Columns by which the rows of an asset are stored."""
@@ -183,6 +184,11 @@ class Workshop:
 
     def lacking(self, name: str) -> list[str]:
         """Files without which an asset can't be built, those of its upstream assets included; empty when it can."""
+        if name not in self._lacks:
+            self._lacks[name] = self._find_lacking(name)
+        return self._lacks[name]
+
+    def _find_lacking(self, name: str) -> list[str]:
         files: list[str] = []
         for read in self.reads(name).values():
             if not read.optional:
@@ -244,6 +250,7 @@ class Workshop:
     def refresh(self, names: Iterable[str]) -> None:
         """Stage the extract tables that the assets and all their upstream read, where files changed."""
         self._on_disk = None
+        self._lacks.clear()
         tables = {table for name in self.closure(names) for table in self.tables(name)}
         self.home.extracts.refresh(sorted(tables))
         self._origins.clear()
@@ -404,10 +411,8 @@ class Workshop:
             ordered = valid.sort(self.order(asset.name), maintain_order=True)
             contents, rows = month_contents(ordered, chunk), _by_month(ordered, chunk)
             for month in chunk:
-                figures = counted.figures.get(month)
-                manifest = self._write(
-                    asset, month, rows[month], inputs, stale[month], figures, content=contents[month]
-                )
+                figures, content = counted.figures.get(month), contents[month]
+                manifest = self._write(asset, month, rows[month], inputs, stale[month], figures, content=content)
                 yield Outcome(month, "built", manifest)
             done += len(chunk)
             progress(asset.name, done, len(months))
@@ -449,9 +454,8 @@ class Workshop:
     ) -> Manifest:
         if figures is None:
             figures = asset.figures(rows, inputs, month, self.home.settings)
-        return self.home.lake.write(
-            asset.name, month, rows, self.key(asset.name), metadata=figures, **provenance, **known
-        )
+        key = self.key(asset.name)
+        return self.home.lake.write(asset.name, month, rows, key, metadata=figures, **provenance, **known)
 
     def _manifest_before(self, asset: MonthlyAsset, month: date) -> Manifest | None:
         origin = self.origin(asset.name)
@@ -469,7 +473,7 @@ class Workshop:
     def _previous(self, asset: MonthlyAsset, month: date, before: Manifest | None) -> Previous | None:
         if before is None:
             return None
-        frame = self.home.lake.read(asset.name, shift(month, -1))
+        frame = self.home.lake.stored(asset.name, shift(month, -1))
         if not before.state:
             return Previous(frame)
         return Previous(frame, *self.home.models.load(asset.name, shift(month, -1), before.state))

@@ -34,6 +34,12 @@ def validated(name: str, schema: type[dy.Schema], frame: pl.DataFrame) -> pl.Dat
 
 
 @cache
+def primary_key(schema: type[dy.Schema]) -> list[str]:
+    """Columns that identify a row; a build asks for them with every partition."""
+    return schema.primary_key()
+
+
+@cache
 def _types(schema: type[dy.Schema]) -> pl.Schema:
     """Columns in their order and types, which most frames have as they come."""
     return schema.create_empty().schema
@@ -46,4 +52,4 @@ def broken_rules(schema: type[dy.Schema], frame: pl.DataFrame) -> str:
     except dy.exc.SchemaError as error:
         return str(error).splitlines()[0]
     rules = "; ".join(f"{count} row(s) break {rule}" for rule, count in sorted(failures.counts().items()))
-    return f"{rules}; first {failures.invalid().select(schema.primary_key()).head(5).rows()}"
+    return f"{rules}; first {failures.invalid().select(primary_key(schema)).head(5).rows()}"

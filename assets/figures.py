@@ -25,8 +25,8 @@ def first_row(*columns: str) -> Figures:
     """Values of some columns in the first row, for partitions whose rows share them."""
 
     def figures(frame: pl.DataFrame, *_: Any) -> dict[str, Any]:
-        row = frame.select(columns).head(1).to_dicts()
-        return {name: str(value) if isinstance(value, date) else value for name, value in row[0].items()} if row else {}
+        row = {name: frame.get_column(name)[0] for name in columns} if frame.height else {}
+        return {name: str(value) if isinstance(value, date) else value for name, value in row.items()}
 
     return figures
 

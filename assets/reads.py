@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from pipeline.panel.calendar import month_range, shift
-from resources.content import combine
+from resources.content import combine_pieces, piece
 from resources.lake import Manifest, MissingPartitions
 
 if TYPE_CHECKING:
@@ -109,6 +109,11 @@ class Source(Protocol):
         """Give all that the partitions of ``first`` to ``last`` read here."""
 
 
+def _piece(month: date, digest: str) -> bytes:
+    """Give the part of a month in the digest of a window."""
+    return piece(f"{month:%Y-%m}:{digest}")
+
+
 class OpenPartitions:
     """Partitions of an upstream asset; manifests are looked up as windows need them."""
 
@@ -117,6 +122,7 @@ class OpenPartitions:
         self.schema = workshop.schemas[read.source]
         self.origin = workshop.origin(read.source)
         self._manifests: dict[date, Manifest | None] = {}
+        self._pieces: dict[date, bytes] = {}
 
     def manifest(self, month: date) -> Manifest | None:
         """Manifest of a month, looked up once; None where the partition is not there."""
@@ -138,8 +144,12 @@ class OpenPartitions:
 
     def digest(self, month: date) -> str:
         """Digest of the contents of the window's partitions."""
-        found = ((each, self.manifest(each)) for each in self._wanted(month, month))
-        return combine(f"{each:%Y-%m}:{manifest.digest}" for each, manifest in found if manifest is not None)
+        wanted = self._wanted(month, month)
+        for each in wanted:
+            if each not in self._pieces:
+                manifest = self.manifest(each)
+                self._pieces[each] = b"" if manifest is None else _piece(each, manifest.digest)
+        return combine_pieces(self._pieces[each] for each in wanted)
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
@@ -172,14 +182,15 @@ class OpenRows:
 
     def __init__(self, read: Rows, reader: str, workshop: Workshop) -> None:
         self.read, self.extracts = read, workshop.home.extracts
-        self.digests = self.extracts.digests(read.source)
-        self.known = sorted(self.digests)
+        digests = self.extracts.digests(read.source)
+        self.known = sorted(digests)
+        self._pieces = [_piece(month, digests[month]) for month in self.known]
 
     def digest(self, month: date) -> str:
         """Digest of the month digests in the window."""
         low = bisect_left(self.known, self.read.first(month, self.known[0]))
         high = bisect_right(self.known, self.read.last(month))
-        return combine(f"{each:%Y-%m}:{self.digests[each]}" for each in self.known[low:high])
+        return combine_pieces(self._pieces[low:high])
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' rows."""
@@ -192,7 +203,9 @@ class OpenVintages:
     def __init__(self, read: Vintages, reader: str, workshop: Workshop) -> None:
         self.read, self.extracts = read, workshop.home.extracts
         self.labels = sorted(name.removeprefix(f"{read.source}.") for name in workshop.family(read.source))
-        self.digests = {label: self.extracts.digests(f"{read.source}.{label}") for label in self.labels}
+        digests = {label: self.extracts.digests(f"{read.source}.{label}") for label in self.labels}
+        self._known = {label: sorted(digests[label]) for label in self.labels}
+        self._pieces = {label: [_piece(each, digests[label][each]) for each in self._known[label]] for label in digests}
 
     def label(self, month: date) -> str | None:
         """Vintage that the partition of ``month`` reads, None after the newest one."""
@@ -204,8 +217,7 @@ class OpenVintages:
         label = self.label(month)
         if label is None:
             return ABSENT
-        digests = self.digests[label]
-        return combine([label, *(f"{each:%Y-%m}:{digests[each]}" for each in sorted(digests) if each <= month)])
+        return combine_pieces([piece(label), *self._pieces[label][: bisect_right(self._known[label], month)]])
 
     def frame(self, first: date, last: date) -> dict[str, pl.DataFrame]:
         """Rows up to ``last`` of every vintage that the partitions of ``first`` to ``last`` read."""

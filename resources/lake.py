@@ -94,13 +94,15 @@ def month_label(month: date) -> str:
 
 def replace_file(target: Path, write: Any) -> None:
     """Let ``write(path)`` write a file beside ``target``, then move it in at once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    folder, name = os.path.split(target)
+    os.makedirs(folder, exist_ok=True)
+    beside = Path(f"{folder}/.{name}.{uuid.uuid4().hex}")
     try:
         write(beside)
         os.replace(beside, target)
-    finally:
+    except BaseException:
         beside.unlink(missing_ok=True)
+        raise
 
 
 def _bytes(path: str) -> bytes | None:
@@ -111,7 +113,7 @@ def _bytes(path: str) -> bytes | None:
         return None
 
 
-def _withdraw(folder: Path) -> None:
+def _withdraw(folder: str) -> None:
     """Make room for a partition: what killed writes left goes, and the manifest of the partition before.
 
     A crash between the moves of rows and manifest must not leave new rows under an old manifest.
@@ -122,7 +124,7 @@ def _withdraw(folder: Path) -> None:
         return
     for name in names:
         if name == _MANIFEST or name.startswith("."):
-            os.unlink(folder / name)
+            os.unlink(f"{folder}/{name}")
 
 
 def _parquet(rows: pl.DataFrame) -> memoryview:
@@ -217,14 +219,17 @@ class Lake:
         Manifest
             As written.
         """
-        folder = self.partition(asset, month)
+        folder = self._place(asset, month)
         ordered = frame if content else frame.sort(list(key), maintain_order=True)
         content = content or content_hash(ordered, [])
         manifest = Manifest(asset=asset, month=month_label(month), rows=ordered.height, content=content, **provenance)
+        # Written out before anything of the partition that is there goes.
+        rows, said = _parquet(ordered), json.dumps(vars(manifest), indent=1).encode()
+        data, account = Path(f"{folder}/{_DATA}"), Path(f"{folder}/{_MANIFEST}")
         with self._lock(asset):
             _withdraw(folder)
-            replace_file(folder / _DATA, lambda path: path.write_bytes(_parquet(ordered)))
-            replace_file(folder / _MANIFEST, lambda path: path.write_text(json.dumps(vars(manifest), indent=1)))
+            replace_file(data, lambda path: path.write_bytes(rows))
+            replace_file(account, lambda path: path.write_bytes(said))
         return manifest
 
     def drop_before(self, asset: str, month: date) -> list[date]:
@@ -241,15 +246,15 @@ class Lake:
 
     def _lock(self, asset: str) -> FileLock:
         """One writer an asset: rows and manifest of a partition are always of the same build."""
-        locks = self.folder / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
         if asset not in self._locks:
+            locks = self.folder / ".locks"
+            locks.mkdir(parents=True, exist_ok=True)
             self._locks[asset] = FileLock(locks / f"{asset}.lock")
         return self._locks[asset]
 
     def scan(self, asset: str, months: Iterable[date]) -> pl.LazyFrame | None:
         """Scan the given partitions, all of which must exist; None when no month is asked for."""
-        files = [self.partition(asset, month) / _DATA for month in months]
+        files = [f"{self._place(asset, month)}/{_DATA}" for month in months]
         return pl.scan_parquet(files, hive_partitioning=False, glob=False) if files else None
 
     def read(self, asset: str, month: date) -> pl.DataFrame:

@@ -21,6 +21,12 @@ def _turn(item: pytest.Item) -> int:
     return _FIRST.index(item.path.stem) if item.path.stem in _FIRST else len(_FIRST)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let several processes take the files in this order, too; xdist would begin with those of the most tests."""
+    if config.pluginmanager.hasplugin("xdist"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files whose markets take minutes to build first, so that no process waits for the last of them."""
     items.sort(key=_turn)

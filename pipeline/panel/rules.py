@@ -31,9 +31,15 @@ def holds(schema: type[dy.Schema], frame: pl.DataFrame) -> bool:
         False, too, where a column is missing or has another type.
     """
     types = frame.schema
-    if not all(name in types and column.validate_dtype(types[name]) for name, column in schema.columns().items()):
+    if not all(name in types and column.validate_dtype(types[name]) for name, column in _columns(schema).items()):
         return False
     return all(frame.select(_kept(schema)).row(0)) if frame.height else True
+
+
+@cache
+def _columns(schema: type[dy.Schema]) -> dict[str, dy.Column]:
+    # Dataframely collects them from the classes each time.
+    return schema.columns()
 
 
 @cache

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -164,8 +166,15 @@ def _name(request) -> str:
     return re.sub(r"\W", "-", request.node.name)
 
 
-def _built_again(home: Home, names: Iterable[str] | None = None, last: date = END) -> Restatement:
-    before = contents(home)
+@cache
+def _as_built(folder: Path) -> dict[tuple[str, date], str]:
+    """Contents of a home that nothing is changed in; a copy has those of its assets."""
+    return contents(Home(folder))
+
+
+def _built_again(whole: Home, home: Home, names: Iterable[str] | None = None, last: date = END) -> Restatement:
+    """Build a copy of ``whole`` again."""
+    before = _as_built(whole.folder)
     built = {asset: set(months) for asset, months in build(home, last, names=names).items() if months}
     different = [key for key, content in contents(home).items() if before[key] != content]
     changed = {asset: {m for a, m in different if a == asset} for asset, _ in different}
@@ -186,7 +195,7 @@ def _restating(built: Home, factory, market, name: str, text: str = SETTINGS):
         written = {table: frame for table, frame in after.items() if frame is not market[table]}
         home = factory.home(name, written)
         factory.settings(name, text)
-        return _built_again(home, names, last)
+        return _built_again(built, home, names, last)
 
     return run
 
@@ -226,24 +235,6 @@ def test_a_restated_market_return(restate, market):
     assert found.changed.keys().isdisjoint({"bond_returns", "stock_returns"})
     assert found.changed["bond_characteristics"] == characteristics
     assert found.changed["bond_training_panel"] >= _months(shift(MONTH, 1), shift(MONTH, 60))
-
-
-def test_a_restated_vix_close(restate, market):
-    last_day = market["prices/VIX"].filter(_in("Date", MONTH))["Date"].max()
-    found = restate(_restated(market, "prices/VIX", pl.col("Date") == last_day, "Close", pl.col("Close") + 10.0))
-    # The innovation of m is the residual of a regression on the 60 months before, whose oldest needs the one before it.
-    innovations = _months(MONTH, shift(MONTH, 61))
-    assert max(innovations) < END
-    assert found.changed["vix_innovation"] == innovations
-    characteristics = _months(MONTH, END)
-    assert found.changed["bond_characteristics"] == characteristics
-    assert found.changed["bond_training_panel"] == _after(characteristics)
-    assert found.built == {
-        "vix_innovation": innovations,
-        "common_factors": innovations,
-        "bond_characteristics": characteristics,
-        **_downstream(found, characteristics),
-    }
 
 
 def test_a_restated_spread(restate_index, market):
@@ -436,23 +427,48 @@ def test_a_link_that_ended_later(restate, market):
     }
 
 
-def test_a_restated_delisting_return(restate, market):
+def test_a_restated_vix_close_and_a_restated_delisting_return(restate, market):
+    """One of bonds, one of stocks, in one build: no asset comes out otherwise for both."""
+    last_day = market["prices/VIX"].filter(_in("Date", MONTH))["Date"].max()
+    closed = _restated(market, "prices/VIX", pl.col("Date") == last_day, "Close", pl.col("Close") + 10.0)
     month = date(2026, 1, 1)
     row = (pl.col("permno") == 10069) & _in("dlstdt", month)
-    found = restate(_restated(market, "crsp.msedelist", row, "dlret", pl.lit("-0.75")))
-    # Nothing but the return of the month changes, and with it the models from this month on: their estimates, and what
-    # they forecast, once there are any.
+    found = restate(_restated(closed, "crsp.msedelist", row, "dlret", pl.lit("-0.75")))
+    # The innovation of m is the residual of a regression on the 60 months before, whose oldest needs the one before it.
+    innovations = _months(MONTH, shift(MONTH, 61))
+    assert max(innovations) < END
+    assert found.changed["vix_innovation"] == innovations
+    characteristics = _months(MONTH, END)
+    assert found.changed["bond_characteristics"] == characteristics
+    assert found.changed["bond_training_panel"] == _after(characteristics)
+    bonds = {
+        "vix_innovation": innovations,
+        "common_factors": innovations,
+        "bond_characteristics": characteristics,
+        **_downstream(found, characteristics),
+    }
+    # Of stocks nothing but the return of the month changes, and with it the models from this month on: their estimates,
+    # and what they forecast, once there are any.
     models = [f"stock_ipca_{name}" for name in STOCK_SETS]
     estimated = _months(FIRST_STOCK_ESTIMATE, END)
     portfolios = [f"stock_managed_portfolios_{name}" for name in STOCK_SETS]
     here = {name: {month} for name in ("crsp_monthly", "stock_returns", "stock_training_panel", *portfolios)}
     forecasts = dict.fromkeys([f"{model}_forecasts" for model in models], estimated)
-    assert found.changed == here | dict.fromkeys(models, estimated) | forecasts
-    assert found.built == here | forecasts | dict.fromkeys(models, _months(month, END)) | {
-        "stock_returns": {month, shift(month, 1)},
-        "firm_characteristics": _months(month, END),
-        **{name: {month} for name in ("firm_names", "bond_issuer_link", "bond_issuer_candidates", "bond_snapshot")},
-    }
+    stocks = (
+        here
+        | forecasts
+        | dict.fromkeys(models, _months(month, END))
+        | {
+            "stock_returns": {month, shift(month, 1)},
+            "firm_characteristics": _months(month, END),
+            **{name: {month} for name in ("firm_names", "bond_issuer_link", "bond_issuer_candidates", "bond_snapshot")},
+        }
+    )
+    assert not bonds.keys() & stocks.keys()
+    assert found.built == bonds | stocks
+    assert {asset: months for asset, months in found.changed.items() if asset not in bonds} == (
+        here | dict.fromkeys(models, estimated) | forecasts
+    )
 
 
 # The stretch in which reports are restated, long after the first trades and long before the last.
@@ -572,7 +588,7 @@ def with_settings(factory, baseline, request):
 def test_another_timing_profile(with_settings, baseline):
     home, last = with_settings('[firm_characteristics]\ntiming = "lag6m"\n'), date(2018, 6, 1)
     assert _outdated(home) == {"firm_characteristics"}
-    found = _built_again(home, ["common_factors", "stock_training_panel"], last)
+    found = _built_again(baseline, home, ["common_factors", "stock_training_panel"], last)
     changed = found.changed["firm_characteristics"]
     assert found.built == {
         "firm_characteristics": _months(date(2014, 11, 1), last),
@@ -588,10 +604,10 @@ def test_another_timing_profile(with_settings, baseline):
     assert not before.drop(own).equals(now.drop(own))
 
 
-def test_another_delisting_profile(with_settings, market):
+def test_another_delisting_profile(with_settings, market, baseline):
     home = with_settings('[stock_returns]\ndelisting = "none"\n')
     assert _outdated(home) == {"stock_returns"}
-    found = _built_again(home, ["stock_training_panel"])
+    found = _built_again(baseline, home, ["stock_training_panel"])
     # Months in which a stock was dropped for poor performance and the vendor has no return; letters and whole numbers
     # below -1 are the vendor's codes for why.
     filled = {
