@@ -27,17 +27,42 @@ LOST_TO_DIFFERENCES = 2
 SUBSPACE = 2
 
 
-def _pc_p2(residual: Values, penalty: Values) -> Values:
+def _penalised_level(residual: Values, penalty: Values) -> Values:
     return residual + residual[-1] * penalty
 
 
-def _ic_p2(residual: Values, penalty: Values) -> Values:
+def _penalised_log(residual: Values, penalty: Values) -> Values:
     return np.log(residual) + penalty
 
 
-#: Criterion of Bai and Ng (2002) -> function of the residual variances V(0..kmax) and the penalties k * (N+T)/(NT) *
-#: log(min(N, T)).
-CRITERIA: Mapping[str, Callable[[Values, Values], Values]] = {"pc_p2": _pc_p2, "ic_p2": _ic_p2}
+def _unit_p1(n_months: int, n_series: int) -> float:
+    harmonic = n_series * n_months / (n_series + n_months)
+    return float(np.log(harmonic) / harmonic)
+
+
+def _unit_p2(n_months: int, n_series: int) -> float:
+    return float((n_series + n_months) / (n_series * n_months) * np.log(min(n_series, n_months)))
+
+
+def _unit_p3(n_months: int, n_series: int) -> float:
+    return float(np.log(min(n_series, n_months)) / min(n_series, n_months))
+
+
+#: Criterion of Bai and Ng (2002) -> how residual variances V(0..kmax) and penalties k * unit combine, and the unit from
+#: T and N. The PC criteria scale the penalty by V(kmax), so they depend on the most factors allowed.
+CRITERIA: Mapping[str, tuple[Callable[[Values, Values], Values], Callable[[int, int], float]]] = {
+    "pc_p1": (_penalised_level, _unit_p1),
+    "pc_p2": (_penalised_level, _unit_p2),
+    "pc_p3": (_penalised_level, _unit_p3),
+    "ic_p1": (_penalised_log, _unit_p1),
+    "ic_p2": (_penalised_log, _unit_p2),
+    "ic_p3": (_penalised_log, _unit_p3),
+}
+
+#: What the penalty may be multiplied by without touching the criterion's consistency; the source of the networks tries
+#: these, for its criteria see ``COUNTED``.
+PENALTY_SCALES = (1.0, 0.9, 0.8, 0.7)
+COUNTED = ("pc_p1", "pc_p2", "pc_p3", "ic_p3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +74,9 @@ class MacroFactorSettings:
     n_factors : int
         Factor columns, and the most factors that the criterion may choose.
     criterion : str
-        ``pc_p2`` or ``ic_p2`` of Bai and Ng (2002).
+        ``pc_p1`` to ``pc_p3`` or ``ic_p1`` to ``ic_p3`` of Bai and Ng (2002).
+    penalty_scale : float
+        Multiplies the criterion's penalty; the criterion stays consistent whatever the constant.
     outlier_iqr : float
         A value further than this many interquartile ranges from the median of its series is missing.
     tolerance : float
@@ -66,6 +93,7 @@ class MacroFactorSettings:
 
     n_factors: int = 8
     criterion: str = "pc_p2"
+    penalty_scale: float = 1.0
     outlier_iqr: float = 10.0
     tolerance: float = 1e-6
     max_iterations: int = 100
@@ -77,6 +105,8 @@ class MacroFactorSettings:
     def __post_init__(self) -> None:
         if self.criterion not in CRITERIA:
             raise ValueError(f"criterion {self.criterion!r} is not one of {', '.join(CRITERIA)}")
+        if not self.penalty_scale > 0.0:
+            raise ValueError(f"penalty_scale {self.penalty_scale} must be positive")
         if not 1 <= self.n_factors < min(self.min_months, self.min_series):
             raise ValueError(
                 f"n_factors {self.n_factors} must lie between 1 and the smaller of min_months and min_series"
@@ -161,7 +191,7 @@ def fix_signs(loadings: Values) -> Values:
     return np.where((loadings * np.abs(loadings)).sum(axis=0) < 0, -1.0, 1.0)
 
 
-def bai_ng_count(residual: Values, n_months: int, n_series: int, criterion: str) -> int:
+def bai_ng_count(residual: Values, n_months: int, n_series: int, criterion: str, scale: float = 1.0) -> int:
     """Count the factors that minimise a criterion of Bai and Ng.
 
     Parameters
@@ -172,17 +202,49 @@ def bai_ng_count(residual: Values, n_months: int, n_series: int, criterion: str)
         T and N.
     criterion : str
         A key of ``CRITERIA``.
+    scale : float
+        Multiplies the penalty.
 
     Returns
     -------
     int
         0 to K.
 
-    References ---------- Bai and Ng (2002), Determining the Number of Factors in Approximate Factor Models,
-    Econometrica 70, eq. 9 (PC_p2 and IC_p2).
+    References
+    ----------
+    Bai and Ng (2002), Determining the Number of Factors in Approximate Factor Models, Econometrica 70, eq. 9 and the
+    three IC criteria after it.
     """
-    unit = (n_series + n_months) / (n_series * n_months) * np.log(min(n_series, n_months))
-    return int(np.argmin(CRITERIA[criterion](residual, unit * np.arange(len(residual)))))
+    combine, unit = CRITERIA[criterion]
+    penalty = scale * unit(n_months, n_series) * np.arange(len(residual), dtype=np.float64)
+    return int(np.argmin(combine(residual, penalty)))
+
+
+def factor_counts(
+    estimate: FactorEstimate, criteria: Sequence[str] = COUNTED, scales: Sequence[float] = PENALTY_SCALES
+) -> pl.DataFrame:
+    """Count the factors of an estimate by several criteria, with penalties scaled down.
+
+    Parameters
+    ----------
+    estimate : FactorEstimate
+        With as many factors as may be chosen.
+    criteria : sequence of str
+        Keys of ``CRITERIA``.
+    scales : sequence of float
+        Multiples of the penalty.
+
+    Returns
+    -------
+    DataFrame
+        ``criterion, scale, n_factors``, one row a criterion and scale.
+    """
+    n_series, n_months = len(estimate.loadings), len(estimate.factors)
+    residual = _residual_variances(estimate.explained, n_months)
+    rows = [
+        (each, scale, bai_ng_count(residual, n_months, n_series, each, scale)) for each in criteria for scale in scales
+    ]
+    return pl.DataFrame(rows, schema={"criterion": pl.String, "scale": pl.Float64, "n_factors": pl.Int64}, orient="row")
 
 
 def estimate_factors(values: Values, settings: MacroFactorSettings) -> FactorEstimate:
@@ -272,10 +334,15 @@ def _shares(moment: Values, n_factors: int) -> tuple[Values, Values]:
 def _chosen(share: Values, shape: tuple[int, int], settings: MacroFactorSettings) -> int:
     """Factors that the criterion chooses, from the shares of variance of the components and the (N, T) shape."""
     n_series, n_months = shape
-    left = 1.0 - np.cumsum(share[: settings.n_factors])
+    residual = _residual_variances(share[: settings.n_factors], n_months)
+    return bai_ng_count(residual, n_months, n_series, settings.criterion, settings.penalty_scale)
+
+
+def _residual_variances(share: Values, n_months: int) -> Values:
+    """Mean squared residual of the standardised panel with 0, 1, .. of the components."""
+    left = 1.0 - np.cumsum(share)
     variance = (n_months - 1) / n_months
-    residual = variance * np.maximum(np.concatenate([[1.0], left]), np.finfo(float).tiny)
-    return bai_ng_count(residual, n_months, n_series, settings.criterion)
+    return variance * np.maximum(np.concatenate([[1.0], left]), np.finfo(float).tiny)
 
 
 def macro_factors(

@@ -6,9 +6,11 @@ import pytest
 from sklearn.decomposition import PCA
 
 from pipeline.macro.macro_factors import (
+    CRITERIA,
     MacroFactorSettings,
     bai_ng_count,
     estimate_factors,
+    factor_counts,
     fix_signs,
     macro_factors,
     without_outliers,
@@ -113,6 +115,41 @@ def test_bai_ng_by_hand(criterion: str) -> None:
     assert bai_ng_count(v, n_months, n_series, criterion) == int(np.argmin(written_out)) == 2
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+@pytest.mark.parametrize(
+    ("number", "unit"), [(1, 150 / 5000 * np.log(5000 / 150)), (2, 150 / 5000 * np.log(50)), (3, np.log(50) / 50)]
+)
+def test_all_criteria_and_scales_by_hand(number: int, unit: float, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    counts = set()
+    for _ in range(40):
+        v = np.cumprod(np.concatenate([[1.0], 1 - rng.uniform(0, 0.2, 6)]))
+        levels = [v[k] + scale * k * v[6] * unit for k in range(7)]
+        logs = [np.log(v[k]) + scale * k * unit for k in range(7)]
+        counts |= {levels.index(min(levels)), logs.index(min(logs))}
+        assert bai_ng_count(v, 100, 50, f"pc_p{number}", scale) == levels.index(min(levels))
+        assert bai_ng_count(v, 100, 50, f"ic_p{number}", scale) == logs.index(min(logs))
+    assert len(counts) > 2
+
+
+def test_counts_of_an_estimate() -> None:
+    settings = MacroFactorSettings(n_factors=8, min_series=10)
+    for seed in range(3):
+        fit = estimate_factors(_panel(seed)[0], settings)
+        table = factor_counts(fit, criteria=tuple(CRITERIA))
+        found = {(criterion, scale): n for criterion, scale, n in table.iter_rows()}
+        assert len(found) == 6 * 4
+        assert found["pc_p2", 1.0] == fit.n_bai_ng
+        assert found["ic_p2", 1.0] == TRUE_FACTORS
+        for criterion in CRITERIA:
+            # A lighter penalty never asks for fewer factors.
+            by_scale = [found[criterion, scale] for scale in (1.0, 0.9, 0.8, 0.7)]
+            assert by_scale == sorted(by_scale)
+        scaled = MacroFactorSettings(n_factors=8, min_series=10, criterion="pc_p3", penalty_scale=0.7)
+        assert estimate_factors(_panel(seed)[0], scaled).n_bai_ng == found["pc_p3", 0.7]
+    assert set(factor_counts(fit)["criterion"]) == {"pc_p1", "pc_p2", "pc_p3", "ic_p3"}
+
+
 def test_signs_do_not_depend_on_the_sign_given() -> None:
     loadings = np.random.default_rng(0).normal(size=(30, 4))
     np.testing.assert_array_equal(loadings * fix_signs(loadings), -loadings * fix_signs(-loadings))
@@ -187,5 +224,7 @@ def test_a_small_panel_or_no_vintage_is_a_row_of_nulls() -> None:
 def test_settings_refuse_what_cannot_be() -> None:
     with pytest.raises(ValueError, match="criterion 'aic'"):
         MacroFactorSettings(criterion="aic")
+    with pytest.raises(ValueError, match="penalty_scale 0"):
+        MacroFactorSettings(penalty_scale=0.0)
     with pytest.raises(ValueError, match="n_factors 20"):
         MacroFactorSettings(n_factors=20)

@@ -1,0 +1,390 @@
+"""Market regimes: a Gaussian hidden Markov model of the returns of a few portfolios.
+
+Here belongs the estimation of states, their order and their probabilities. Smoothed probabilities know the whole sample
+and are for pictures; whatever is used forward takes filtered ones, and :func:`regime_probabilities` estimates the
+parameters, too, on the months so far.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from hmmlearn.base import ConvergenceMonitor
+from hmmlearn.hmm import GaussianHMM
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from pipeline.macro.monthly import wanted_months
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimeSettings:
+    """How the states are estimated.
+
+    Attributes
+    ----------
+    n_states : int
+        States of the chain.
+    n_starts : int
+        Starts of the EM algorithm; the end with the highest posterior density is kept.
+    start_months : int
+        Each state of a start takes its mean from so many consecutive months drawn at random, its covariance half from
+        them and half from the whole sample.
+    persistence : float
+        Probability of staying in a state at the start.
+    prior_months : float
+        Weight, in months, of the whole sample's covariance in that of each state: (prior S + sum of squares) / (prior +
+        months of the state). Without it a state of fewer months than portfolios has a singular covariance and, for no
+        good reason, an unbounded likelihood; 40 portfolios and three states are in reach of that.
+    tolerance : float
+        EM stops when the log posterior density changes by less.
+    max_iterations : int
+        Most iterations of a start; reaching it is recorded.
+    seed : int
+        Of the starts.
+    """
+
+    n_states: int = 3
+    n_starts: int = 50
+    start_months: int = 24
+    persistence: float = 0.9
+    prior_months: float = 24.0
+    tolerance: float = 1e-4
+    max_iterations: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if self.n_states < 2 or self.n_starts < 1 or self.start_months < 2 or self.max_iterations < 2:
+            raise ValueError("n_states, start_months and max_iterations must be at least 2, n_starts at least 1")
+        if not 0.0 < self.persistence < 1.0 or self.prior_months < 0.0 or self.tolerance <= 0.0:
+            raise ValueError("persistence must lie between 0 and 1, prior_months be at least 0, tolerance positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regimes:
+    """An estimated hidden Markov model; state 1 (row 0) has the highest mean over the portfolios, and so on down.
+
+    Attributes
+    ----------
+    start : np.ndarray
+        (S,) probabilities of the first month's state.
+    transition : np.ndarray
+        (S, S) from row to column.
+    means : np.ndarray
+        (S, N) in the unit of the returns.
+    covariances : np.ndarray
+        (S, N, N).
+    log_likelihood : float
+        Of the returns in their unit.
+    iterations : int
+        EM iterations of the kept start.
+    converged : bool
+        Whether the kept start ended by its tolerance.
+    log_likelihoods : np.ndarray
+        (n_starts,) of each start's end, NaN for one that broke down; how far they lie apart tells whether more starts
+        are needed.
+    n_converged : int
+        Starts that ended by their tolerance.
+    n_months : int
+        T.
+    """
+
+    start: np.ndarray
+    transition: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    log_likelihood: float
+    iterations: int
+    converged: bool
+    log_likelihoods: np.ndarray
+    n_converged: int
+    n_months: int
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return len(self.start)
+
+    def filtered(self, returns: np.ndarray) -> np.ndarray:
+        """Return the (T, S) probabilities of each month's state given the (T, N) returns up to that month."""
+        densities = self._log_densities(returns)
+        forward = np.empty_like(densities)
+        with np.errstate(divide="ignore"):
+            state, steps = np.log(self.start), np.log(self.transition)
+        for t, density in enumerate(densities):
+            if t:
+                state = logsumexp(forward[t - 1][:, None] + steps, axis=0)
+            forward[t] = state + density
+            forward[t] -= logsumexp(forward[t])
+        return np.exp(forward)
+
+    def smoothed(self, returns: np.ndarray) -> np.ndarray:
+        """Return the (T, S) probabilities of each month's state given the returns of all months."""
+        return self._chain().predict_proba(returns)
+
+    def likeliest_path(self, returns: np.ndarray) -> np.ndarray:
+        """Return the (T,) states, counted from 0, of the single likeliest path."""
+        return self._chain().predict(returns)
+
+    def description(self, returns: np.ndarray) -> pl.DataFrame:
+        """Return what the states are like.
+
+        Returns
+        -------
+        pl.DataFrame
+            `state` (from 1), `mean` over portfolios, `volatility` of the equally weighted portfolio within the state,
+            `largest_eigenvalue` of the covariance (what the source calls the state's volatility), `expected_months` a
+            visit lasts, `share` of the months (smoothed), in the order of the states.
+        """
+        n_assets = self.means.shape[1]
+        return pl.DataFrame(
+            {
+                "state": np.arange(1, self.n_states + 1),
+                "mean": self.means.mean(axis=1),
+                "volatility": np.sqrt(self.covariances.sum(axis=(1, 2))) / n_assets,
+                "largest_eigenvalue": np.linalg.eigvalsh(self.covariances)[:, -1],
+                "expected_months": 1.0 / np.maximum(1.0 - np.diag(self.transition), np.finfo(float).tiny),
+                "share": self.smoothed(returns).mean(axis=0),
+            }
+        )
+
+    def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Return the result as named arrays and named strings, without loss of precision."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS} | {"numbers": np.array([self.log_likelihood])}
+        return arrays, {"counts": json.dumps([self.iterations, self.converged, self.n_converged, self.n_months])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> Regimes:
+        """Rebuild what :meth:`to_arrays` gave."""
+        iterations, converged, n_converged, n_months = json.loads(text["counts"])
+        return cls(
+            **{name: arrays[name] for name in _ARRAYS},
+            log_likelihood=float(arrays["numbers"][0]),
+            iterations=iterations,
+            converged=converged,
+            n_converged=n_converged,
+            n_months=n_months,
+        )
+
+    def _log_densities(self, returns: np.ndarray) -> np.ndarray:
+        returns = np.ascontiguousarray(returns, dtype=np.float64)
+        states = zip(self.means, self.covariances, strict=True)
+        return np.column_stack([multivariate_normal(*state).logpdf(returns).reshape(len(returns)) for state in states])
+
+    def _chain(self) -> GaussianHMM:
+        chain = GaussianHMM(n_components=self.n_states, covariance_type="full")
+        chain.startprob_, chain.transmat_, chain.means_ = self.start, self.transition, self.means
+        chain.covars_ = self.covariances
+        return chain
+
+
+_ARRAYS = ("start", "transition", "means", "covariances", "log_likelihoods")
+
+
+def estimate_regimes(returns: np.ndarray, settings: RegimeSettings | None = None) -> Regimes:
+    """Estimate the states by EM from many starts.
+
+    Parameters
+    ----------
+    returns : np.ndarray
+        (T, N) returns of the portfolios in consecutive months, no value missing, in any unit.
+    settings : RegimeSettings, optional
+        States, starts, stopping rule.
+
+    Returns
+    -------
+    Regimes
+        The end with the highest posterior density among the starts that converged; among all, with ``converged``
+        false, where none did.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, a portfolio's return never varies, the months are too few for the starts, or every
+        start broke down.
+
+    Notes
+    -----
+    The model is that of hmmlearn, which the source uses, with full covariances. With ``prior_months`` of 0 the estimate
+    is maximum likelihood.
+    """
+    settings = settings or RegimeSettings()
+    returns = np.ascontiguousarray(returns, dtype=np.float64)
+    if returns.ndim != 2 or not np.isfinite(returns).all():
+        raise ValueError(f"returns of shape {returns.shape} must be a table of finite numbers: fill or cut gaps first")
+    needed = max(2, settings.n_states) * settings.start_months
+    if len(returns) < needed:
+        raise ValueError(f"{len(returns)} months are too few for {settings.n_states} states; give at least {needed}")
+    scale = returns.std(axis=0)
+    if not (scale > 0.0).all():
+        raise ValueError(f"the returns of the portfolios {np.flatnonzero(scale == 0.0).tolist()} never vary")
+    standard = returns / scale
+    rng = np.random.default_rng(settings.seed)
+    ends = [_end_of_start(standard, rng, settings) for _ in range(settings.n_starts)]
+    reached = [end for end in ends if end is not None]
+    if not reached:
+        raise ValueError(f"all {settings.n_starts} starts broke down; raise prior_months or take fewer portfolios")
+    shift = len(returns) * float(np.log(scale).sum())
+    best = max(reached, key=lambda end: (end.converged, end.log_posterior))
+    order = np.argsort(-(best.chain.means_ * scale).mean(axis=1), kind="stable")
+    return Regimes(
+        start=best.chain.startprob_[order],
+        transition=best.chain.transmat_[np.ix_(order, order)],
+        means=(best.chain.means_ * scale)[order],
+        covariances=(best.chain.covars_ * np.outer(scale, scale))[order],
+        log_likelihood=best.log_likelihood - shift,
+        iterations=best.iterations,
+        converged=best.converged,
+        log_likelihoods=np.array([np.nan if end is None else end.log_likelihood - shift for end in ends]),
+        n_converged=sum(end.converged for end in reached),
+        n_months=len(returns),
+    )
+
+
+def regime_probabilities(
+    returns: pl.DataFrame, months: Sequence[date], settings: RegimeSettings | None = None
+) -> pl.DataFrame:
+    """Return each month's filtered probabilities under parameters estimated on the months so far.
+
+    Parameters
+    ----------
+    returns : pl.DataFrame
+        `month` and one column a portfolio, decimals; rows of consecutive months. Rows that lack a value, and rows dated
+        after a month, do not matter to it.
+    months : sequence of date
+        Months wanted.
+    settings : RegimeSettings, optional
+        As in :func:`estimate_regimes`.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row a month: `month`, `probability_1` .. of the states in the order of their means, `log_likelihood`,
+        `converged`, `n_months`. Null, but for the month, where the months so far are too few or the month itself has no
+        return.
+    """
+    settings = settings or RegimeSettings()
+    known = returns.drop_nulls().sort("month")
+    rows = [_month_row(month, known.filter(pl.col("month") <= month), settings) for month in wanted_months(months)]
+    return pl.DataFrame(
+        rows,
+        schema={
+            "month": pl.Date(),
+            **{f"probability_{state}": pl.Float64() for state in range(1, settings.n_states + 1)},
+            "log_likelihood": pl.Float64(),
+            "converged": pl.Boolean(),
+            "n_months": pl.Int64(),
+        },
+    )
+
+
+def _month_row(month: date, known: pl.DataFrame, settings: RegimeSettings) -> dict[str, object]:
+    too_short = known.height < max(2, settings.n_states) * settings.start_months
+    if too_short or known["month"][-1] != month:
+        return {"month": month}
+    values = known.drop("month").to_numpy()
+    regimes = estimate_regimes(values, settings)
+    now = regimes.filtered(values)[-1].tolist()
+    return {
+        "month": month,
+        **{f"probability_{state}": probability for state, probability in enumerate(now, start=1)},
+        "log_likelihood": regimes.log_likelihood,
+        "converged": regimes.converged,
+        "n_months": regimes.n_months,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """Where a start ended."""
+
+    chain: GaussianHMM
+    log_likelihood: float
+    log_posterior: float
+    iterations: int
+    converged: bool
+
+
+class _PosteriorMonitor(ConvergenceMonitor):
+    """Stops EM when the posterior density settles; with a prior the likelihood alone need not rise."""
+
+    def __init__(self, chain: GaussianHMM, overall: np.ndarray, settings: RegimeSettings) -> None:
+        super().__init__(settings.tolerance, settings.max_iterations, verbose=False)
+        self._chain, self._overall, self._months = chain, overall, settings.prior_months
+        self._log_prior = self.log_prior()
+
+    def log_prior(self) -> float:
+        """Return the log density, up to a constant, of the states' covariances: inverse Wishart at its mode."""
+        covariances = self._chain.covars_
+        _, log_determinants = np.linalg.slogdet(covariances)
+        ratios = np.linalg.solve(covariances, np.broadcast_to(self._overall, covariances.shape))
+        return -self._months / 2.0 * float(np.sum(log_determinants + np.trace(ratios, axis1=1, axis2=2)))
+
+    def report(self, log_prob: float) -> None:
+        """Note the posterior density of the parameters that the likelihood is of: those before the last step."""
+        self.history.append(log_prob + self._log_prior)
+        self._log_prior = self.log_prior()
+        self.iter += 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last step changed the posterior density by less than the tolerance."""
+        return len(self.history) > 1 and abs(self.history[-1] - self.history[-2]) < self.tol
+
+    @property
+    def converged(self) -> bool:
+        """Whether EM is to stop."""
+        return self.settled or self.iter == self.n_iter
+
+
+def _end_of_start(standard: np.ndarray, rng: np.random.Generator, settings: RegimeSettings) -> _End | None:
+    """Run EM from one random start; None where it breaks down because a state dies or its covariance does."""
+    first = rng.integers(0, len(standard) - settings.start_months + 1, settings.n_states)
+    windows = [standard[begin : begin + settings.start_months] for begin in first]
+    overall = _covariance(standard)
+    try:
+        chain = _chain_at(windows, overall, settings)
+        monitor = chain.monitor_ = _PosteriorMonitor(chain, overall, settings)
+        chain.fit(standard)
+        log_likelihood = float(chain.score(standard))
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+    if not np.isfinite(log_likelihood):
+        return None
+    return _End(
+        chain=chain,
+        log_likelihood=log_likelihood,
+        log_posterior=log_likelihood + monitor.log_prior(),
+        iterations=monitor.iter,
+        converged=monitor.settled,
+    )
+
+
+def _chain_at(windows: Sequence[np.ndarray], overall: np.ndarray, settings: RegimeSettings) -> GaussianHMM:
+    """Return a chain whose states start from windows of months."""
+    chain = GaussianHMM(
+        n_components=settings.n_states,
+        covariance_type="full",
+        covars_prior=settings.prior_months * overall,
+        covars_weight=len(overall) + settings.prior_months,
+        n_iter=settings.max_iterations,
+        init_params="",
+    )
+    chain.n_features = len(overall)
+    others = (1.0 - settings.persistence) / (settings.n_states - 1)
+    chain.startprob_ = np.full(settings.n_states, 1.0 / settings.n_states)
+    chain.transmat_ = np.where(np.eye(settings.n_states, dtype=bool), settings.persistence, others)
+    chain.means_ = np.array([window.mean(axis=0) for window in windows])
+    chain.covars_ = np.array([(_covariance(window) + overall) / 2.0 for window in windows])
+    return chain
+
+
+def _covariance(values: np.ndarray) -> np.ndarray:
+    """Covariance of (T, N) values, (N, N) for a single portfolio too."""
+    return np.cov(values.T).reshape(values.shape[1], values.shape[1])
