@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets import bonds, equity, factor_models, macro, models, training
+from assets import bonds, equity, factor_models, macro, models, sdf, training
 from assets.building import MonthlyAsset
 
 MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
@@ -12,4 +12,5 @@ MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
     *training.ASSETS,
     *models.ASSETS,
     *factor_models.ASSETS,
+    *sdf.ASSETS,
 )

@@ -19,9 +19,10 @@ from assets.contract import InvalidRows, primary_key, validated
 from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Beginning, Inputs, Partitions, Read, Rows, Source, Vintages
 from pipeline.panel.calendar import FIRST_MONTH, shift
-from resources.content import month_contents
+from resources.content import month_contents, settings_hash
 from resources.home import Home
 from resources.lake import Manifest, month_label
+from resources.pieces import PieceStore
 from resources.settings import Settings
 
 # So many months of a panel are held in memory at once, unless the asset says fewer.
@@ -432,12 +433,14 @@ class Workshop:
             manifest = self._current(asset.name, month, provenance, rebuild_from)
             status = "current"
             if manifest is None:
+                inputs.pieces = PieceStore(self.home.models.folder, asset.name, month, settings_hash(provenance))
                 step = asset.compute(inputs, month, self.home.settings, self._previous(asset, month, before))
                 frame = validated(asset.name, self.schemas[asset.name], step.frame)
                 state = self.home.models.save(asset.name, month, step.arrays, step.text) if step.arrays else ""
                 manifest = self._write(asset, month, frame, inputs, provenance, state=state)
                 if state:
                     self.home.models.keep_only(asset.name, month, state)
+                inputs.pieces.clear()
                 status = "built"
             yield Outcome(month, status, manifest)
             progress(asset.name, done, len(months))

@@ -17,6 +17,7 @@ import polars as pl
 from pipeline.panel.calendar import month_range, shift
 from resources.content import combine_pieces, piece
 from resources.lake import Manifest, MissingPartitions
+from resources.pieces import PieceStore
 
 if TYPE_CHECKING:
     from assets.building import Workshop
@@ -171,10 +172,14 @@ class OpenStates:
         return self.partitions.digest(month)
 
     def frame(self, first: date, last: date) -> dict[date, State]:
-        """Load the states of the windows' months."""
+        """Load the states of the windows' months, those that have one."""
         source = self.partitions.read.source
         held = {month: self.partitions.manifest(month) for month in self.partitions.require(first, last)}
-        return {month: self.models.load(source, month, manifest.state) for month, manifest in held.items() if manifest}
+        return {
+            month: self.models.load(source, month, manifest.state)
+            for month, manifest in held.items()
+            if manifest and manifest.state
+        }
 
 
 class OpenRows:
@@ -258,6 +263,18 @@ class Inputs:
         self._sources, self._first, self._last = sources, first, last
         self._frames: dict[str, pl.DataFrame] = {}
         self._made: dict[str, Any] = {}
+        self._pieces: PieceStore | None = None
+
+    @property
+    def pieces(self) -> PieceStore:
+        """Where long work on a month of a recursive asset keeps what it has finished."""
+        if self._pieces is None:
+            raise LookupError("only a recursive asset, which is built month by month, has pieces of a month")
+        return self._pieces
+
+    @pieces.setter
+    def pieces(self, pieces: PieceStore) -> None:
+        self._pieces = pieces
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Give what ``make`` returns, made once for all months of a range; it may hold later months than one needs."""

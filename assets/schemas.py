@@ -18,10 +18,12 @@ from pipeline.equity import firm_names as names
 from pipeline.equity.common import macro_columns
 from pipeline.equity.registry import DAILY_NAMES, SETS
 from pipeline.equity.registry import NAMES as FIRM_NAMES
+from pipeline.evaluation import sdf_months
 from pipeline.extracts.compustat import ANNUAL_CODES, ANNUAL_ITEMS, QUARTERLY_ITEMS
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
 from pipeline.macro.treasury import FORWARD_YEARS, PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
+from pipeline.sdf import tables
 from resources.settings import Settings
 
 SchemaOf = Callable[[Settings], type[dy.Schema]]
@@ -363,6 +365,12 @@ factor_models = _fixed(
         "ar": _vector(),
     },
 )
+_SDF = ("month", "objective", "environment")
+sdf_search = _of_types(
+    "SdfSearch", tables.SEARCH_SCHEMA, (*_SDF, "network", "configuration"), batch_size={"min": 1}, rate={"min": 0.0}
+)
+sdf_weights = _of_types("SdfWeights", tables.WEIGHTS_SCHEMA, (*_SDF, "asset_id"))
+sdf_returns = _of_types("SdfReturns", sdf_months.SCHEMA, _SDF, n={"min": 1}, leverage={"min": 0.0})
 factor_forecasts = _fixed(
     "FactorForecasts",
     {

@@ -12,13 +12,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import conditional, daily, house, ipca, trace, walk_forward
+from benchmarks import conditional, daily, house, ipca, sdf, trace, walk_forward
 from benchmarks.comparison import Comparison
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Comparison]]] = {
     "walk_forward": walk_forward.comparisons,
     "ipca": ipca.comparisons,
     "conditional": conditional.comparisons,
+    "sdf": sdf.comparisons,
     "house": house.comparisons,
     "daily": daily.comparisons,
     "trace": trace.comparisons,

@@ -34,6 +34,7 @@ from pipeline.models.factor_instruments import FactorInstrumentSettings
 from pipeline.models.families import FactorModelSettings
 from pipeline.models.ipca_recursion import IPCASettings
 from pipeline.panel.training import ModelPanelSettings
+from pipeline.sdf.settings import SdfSettings
 from resources.content import settings_hash
 
 
@@ -72,6 +73,9 @@ class Settings:
     stock_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
     portfolio_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
     test_portfolios: TestPortfolioSettings = field(default_factory=TestPortfolioSettings)
+    bond_portfolio_sdf: SdfSettings = field(default_factory=lambda: SdfSettings(bound=1.0))
+    bond_sdf: SdfSettings = field(default_factory=SdfSettings)
+    stock_sdf: SdfSettings = field(default_factory=SdfSettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 
     def digest(self, sections: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ from promise import (
     with_late_returns,
 )
 
-from assets import factor_models
+from assets import factor_models, sdf
 from assets.all import MONTHLY_ASSETS
 from pipeline.panel.calendar import month_range, shift
 from pipeline.simulation.history import history
@@ -44,7 +44,7 @@ LATE = date(2026, 4, 1)
 AHEAD = shift(EARLY, 24)
 NAMES = {asset.name for asset in MONTHLY_ASSETS}
 MODELS = {asset.name for asset in MONTHLY_ASSETS if asset.group in ("models", "forecasts", "evaluation")}
-FACTOR_MODELS = {asset.name for asset in factor_models.ASSETS if asset.name in MODELS}
+FACTOR_MODELS = {asset.name for asset in (*factor_models.ASSETS, *sdf.ASSETS) if asset.name in MODELS}
 # Changed numbers and words leave membership as it is: how many fiscal years there are of a firm.
 MEMBERSHIP = {"compustat_history"}
 # A word changed may be the type of a bond, which moves it in or out, or the name of a company considered as an issuer.

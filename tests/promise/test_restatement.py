@@ -137,11 +137,19 @@ MARKETS = {
 WITHOUT_CHARACTERISTICS = {"cfm", "rcfm", "observed", "pca", "rp_pca", "naive", "factor_forecasts", "forecast_moments"}
 
 
+# Market -> first month of its networks, its returns, its characteristics, what the medians of fundamentals come from.
+NETWORKS = {
+    "bond_portfolio": (date(2025, 9, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
+    "bond": (date(2026, 1, 1), "bond_returns", "bond_characteristics"),
+    "stock": (date(2026, 2, 1), "stock_returns", "firm_characteristics"),
+}
+SHARED = ("fred_md", "goyal_welch", "treasury_curve")
+SDF_ASSETS = ("sdf_search", "sdf", "sdf_returns")
 COMPARED = ("factor_forecasts", "forecast_moments", "direction_moments")
 
 
 def _factor_models(changed: dict[str, set[date]], last: date) -> dict[str, set[date]]:
-    """Months of the factor models, their forecasts and moments that are built after these changes upstream."""
+    """Months of factor models, networks, their forecasts and evaluations that are built after these changes."""
     expected: dict[str, set[date]] = {}
     for market, (portfolios, panel, characteristics, returns, first) in MARKETS.items():
         for family, beside in FAMILIES.items():
@@ -158,6 +166,13 @@ def _factor_models(changed: dict[str, set[date]], last: date) -> dict[str, set[d
             f"{market}_forecast_moments": compared,
             f"{market}_direction_moments": compared,
         }
+    for market, (first, *sources) in NETWORKS.items():
+        search, weights, earned = (f"{market}_{asset}" for asset in SDF_ASSETS)
+        since = [month for name in (*sources, *SHARED) for month in changed.get(name, ())]
+        networks = _months(max(first, min(since)), last) if since else set()
+        held = {shift(month, 1) for month in changed.get(weights, set())}
+        returns = {month for month in held | changed.get(sources[0], set()) if first < month <= last}
+        expected |= {search: networks, weights: networks, earned: returns}
     none = {f"portfolio_{asset}" for asset in (*FAMILIES, *COMPARED) if asset not in WITHOUT_CHARACTERISTICS}
     return {asset: months for asset, months in expected.items() if months and asset not in none}
 
@@ -179,6 +194,7 @@ def _built_again(whole: Home, home: Home, names: Iterable[str] | None = None, la
     different = [key for key, content in contents(home).items() if before[key] != content]
     changed = {asset: {m for a, m in different if a == asset} for asset, _ in different}
     models = {f"{market}_{asset}" for market in MARKETS for asset in (*FAMILIES, *COMPARED)}
+    models |= {f"{market}_{asset}" for market in NETWORKS for asset in SDF_ASSETS}
     instruments = changed.get("french_factors", set())
     assert built.pop("factor_instruments", set()) == (_months(min(instruments), last) if instruments else set())
     # The bill rate is of the same partition.

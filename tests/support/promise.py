@@ -61,7 +61,34 @@ min_months = 120
 refit_months = 3
 starts = 1
 max_iterations = 10
+""" + "".join(
+    f"""
+[{market}_sdf]
+objectives = ["{objective}"]
+environments = ["{environment}"]
+min_months = {months}
+search_months = 3
+epochs = 2
+ensemble = [1]
+[{market}_sdf.grid]
+architectures = ["shallow", "elastic_net"]
+batch_sizes = [256]
+rates = [0.005]
+l1 = [0.0]
+l2 = [0.01]
+[{market}_sdf.beta_grid]
+architectures = ["shallow"]
+batch_sizes = [256]
+rates = [0.001]
+l1 = [0.0]
+l2 = [0.0]
 """
+    for market, objective, environment, months in (
+        ("bond_portfolio", "mispricing", "full", 69),
+        ("bond", "sharpe", "full", 75),
+        ("stock", "sharpe", "no_macro", 135),
+    )
+)
 
 FROM_INDEX = """
 [bonds]

@@ -1,0 +1,1 @@
+"""Networks whose output is the stochastic discount factor's portfolio, and networks that forecast with it."""

@@ -1,0 +1,150 @@
+"""The grid that a search goes through, and what else an estimation may be told.
+
+Nothing here needs tensors: settings can be read and compared without loading a network library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Configuration:
+    """One point of the grid.
+
+    Attributes
+    ----------
+    architecture : str
+        Of :data:`pipeline.sdf.networks.ARCHITECTURES`.
+    batch_size : int
+        Rows of a batch at least.
+    rate : float
+        Adam's learning rate.
+    l1, l2 : float
+        Factors of the penalties; 0 is the source's "none".
+    """
+
+    architecture: str
+    batch_size: int
+    rate: float
+    l1: float
+    l2: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What is searched: all combinations, in this order, the last field running fastest.
+
+    Attributes
+    ----------
+    architectures : tuple of str
+        By name.
+    batch_sizes : tuple of int
+        Rows.
+    rates : tuple of float
+        Learning rates.
+    l1, l2 : tuple of float
+        Penalties.
+    """
+
+    architectures: tuple[str, ...] = ("shallow", "deep", "deeper", "elastic_net")
+    batch_sizes: tuple[int, ...] = (256, 512, 1024, 2048)
+    rates: tuple[float, ...] = (1e-4, 1e-3, 5e-3)
+    l1: tuple[float, ...] = (0.0, 0.001, 0.01, 0.1)
+    l2: tuple[float, ...] = (0.0, 0.001, 0.01, 0.1)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty grid."""
+        if not self.configurations:
+            raise ValueError(f"the grid is empty: {self}")
+
+    @property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """All points."""
+        combinations = product(self.architectures, self.batch_sizes, self.rates, self.l1, self.l2)
+        return tuple(
+            Configuration(architecture=architecture, batch_size=size, rate=rate, l1=l1, l2=l2)
+            for architecture, size, rate, l1, l2 in combinations
+        )
+
+    @property
+    def pieces(self) -> dict[str, tuple[Configuration, ...]]:
+        """The points that train together, one architecture and batch size each, by name."""
+        found: dict[str, list[Configuration]] = {}
+        for each in self.configurations:
+            found.setdefault(f"{each.architecture}_{each.batch_size}", []).append(each)
+        return {name: tuple(each) for name, each in found.items()}
+
+
+GRID = Grid()
+"""The source's 768 configurations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How networks are trained, whatever their configuration.
+
+    Attributes
+    ----------
+    objective : str
+        Of :data:`pipeline.sdf.objectives.OBJECTIVES`.
+    epochs : int
+        At most.
+    patience : int
+        Epochs without a better validation score after which training stops.
+    gamma : float
+        Of the linearised Sharpe ratio.
+    bound : float
+        C, the bound on the norm of the weights: 1 for portfolios, 0.1 for single assets.
+    norm_rule : str
+        Of :data:`pipeline.sdf.objectives.NORM_RULES`, in training.
+    fewest_dates : int
+        Months of a batch at least; two is the least that makes sense.
+    dropout : float
+        Share of hidden outputs set to zero.
+    device : str
+        ``cpu``, or ``cuda`` where there is one.
+    """
+
+    objective: str = "sharpe"
+    epochs: int = 50
+    patience: int = 8
+    gamma: float = 0.01
+    bound: float = 1.0
+    norm_rule: str = "batch"
+    fewest_dates: int = 2
+    dropout: float = 0.01
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if min(self.epochs, self.patience) < 1 or self.bound <= 0.0:
+            raise ValueError(f"epochs, patience and bound must be positive: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """A search and the ensemble of its winner.
+
+    Attributes
+    ----------
+    grid : Grid
+        What is searched.
+    training : TrainingSettings
+        How every point is trained.
+    seed : int
+        First weights, batches and masks of the search.
+    ensemble : tuple of int
+        Seeds of the winner's ensemble.
+    """
+
+    grid: Grid = GRID
+    training: TrainingSettings = TrainingSettings()
+    seed: int = 0
+    ensemble: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty ensemble and repeated seeds."""
+        if not self.ensemble or len(set(self.ensemble)) < len(self.ensemble):
+            raise ValueError(f"the seeds {self.ensemble} must be there and differ")

@@ -1,0 +1,237 @@
+"""The stochastic discount factors of one market as months arrive: a search once a year, a step every month.
+
+Here belong what one search and one month do and what is handed on. When searches are due and where anything is kept is
+the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from pipeline.sdf.assembly import with_columns, with_seen_columns
+from pipeline.sdf.beta import BetaResult, estimate_betas, labels
+from pipeline.sdf.ensemble import Ensemble, refit, train_ensemble
+from pipeline.sdf.environments import in_environment
+from pipeline.sdf.model import SdfResult
+from pipeline.sdf.panel import SdfPanel
+from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, quiet_pieces, search
+from pipeline.sdf.settings import SdfSettings
+from pipeline.sdf.tables import SEARCH_SCHEMA, WEIGHTS_SCHEMA
+
+_Value = TypeVar("_Value")
+
+WEIGHTS, BETAS = "weights", "betas"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdfModel:
+    """What is known of one objective in one environment: portfolio weights, and betas on their factor."""
+
+    weights: SdfResult
+    betas: BetaResult
+
+
+Models = Mapping[str, SdfModel]
+"""By ``objective.environment``."""
+
+
+def to_arrays(models: Models) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return models as named arrays and named strings, without loss of precision."""
+    arrays: dict[str, np.ndarray] = {}
+    text: dict[str, str] = {"models": ",".join(models)}
+    for name, model in models.items():
+        for part, (own, words) in ((WEIGHTS, model.weights.ensemble.to_arrays()), (BETAS, model.betas.to_arrays())):
+            arrays |= {f"{name}/{part}/{key}": array for key, array in own.items()}
+            text |= {f"{name}/{part}/{key}": value for key, value in words.items()}
+    return arrays, text
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> dict[str, SdfModel]:
+    """Return what :func:`to_arrays` was given."""
+    return {
+        name: SdfModel(
+            weights=SdfResult(
+                ensemble=Ensemble.from_arrays(_below(arrays, f"{name}/{WEIGHTS}/"), _below(text, f"{name}/{WEIGHTS}/"))
+            ),
+            betas=BetaResult.from_arrays(_below(arrays, f"{name}/{BETAS}/"), _below(text, f"{name}/{BETAS}/")),
+        )
+        for name in text["models"].split(",")
+        if name
+    }
+
+
+def _below(values: Mapping[str, _Value], prefix: str) -> dict[str, _Value]:
+    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Pieces of one of several searches."""
+
+    pieces: Pieces
+    prefix: str
+
+    def get(self, name: str) -> Stored | None:
+        return self.pieces.get(f"{self.prefix}.{name}")
+
+    def put(self, name: str, arrays: dict[str, np.ndarray], text: dict[str, str]) -> None:
+        self.pieces.put(f"{self.prefix}.{name}", arrays, text)
+
+
+def searched(
+    panel: SdfPanel, month: date, settings: SdfSettings, pieces: Pieces, progress: PieceProgress = quiet_pieces
+) -> tuple[pl.DataFrame, dict[str, SdfModel]]:
+    """Search for every objective in every environment, for weights and then for betas on their factor.
+
+    Parameters
+    ----------
+    panel : SdfPanel
+        All months up to ``month``, returns known. The first ``training_share`` of them train, the others validate.
+    month : date
+        The month of the search.
+    settings : SdfSettings
+        What is searched.
+    pieces : Pieces
+        What earlier runs of this search have finished.
+    progress : callable
+        Told of every piece.
+
+    Returns
+    -------
+    tuple of pl.DataFrame and dict
+        One row a configuration with the columns of :data:`pipeline.sdf.tables.SEARCH_SCHEMA` (``score``: validation
+        Sharpe ratio for weights, mean squared error with its sign turned for betas), and the winners' ensembles.
+
+    Raises
+    ------
+    ArithmeticError
+        If no configuration of a search is of use.
+    ValueError
+        If the panel goes past ``month`` or is too short to be divided.
+    """
+    if panel.months and panel.months[-1] > month:
+        raise ValueError(f"the panel of a search in {month} holds {panel.months[-1]}, which comes later")
+    rows, models = [pl.DataFrame(schema=SEARCH_SCHEMA)], {}
+    for objective, environment in settings.specifications:
+        name = f"{objective}.{environment}"
+        own = with_seen_columns(in_environment(panel, environment, settings.financials))
+        parts = _parts(own, settings.training_share)
+        wanted = settings.of_weights(objective)
+        chosen = search(*parts, wanted, _Named(pieces, f"{name}.{WEIGHTS}"), progress)
+        weights = SdfResult(ensemble=train_ensemble(*parts, chosen.winner, wanted.ensemble, wanted.training))
+        factors = [weights.factor(each) for each in parts]
+        betas, best = estimate_betas(parts, factors, settings.of_betas(), _Named(pieces, f"{name}.{BETAS}"), progress)
+        models[name] = SdfModel(weights=weights, betas=betas)
+        for network, result in ((WEIGHTS, chosen), (BETAS, best)):
+            about = {"month": month, "objective": objective, "environment": environment, "network": network}
+            begun = {"training_from": parts[0].months[0], "validation_from": parts[1].months[0]}
+            rows.append(pl.DataFrame(list(_candidates(result, about | begun)), schema=SEARCH_SCHEMA))
+    return pl.concat(rows), models
+
+
+def _parts(panel: SdfPanel, training_share: float) -> tuple[SdfPanel, SdfPanel]:
+    first = int(len(panel.months) * training_share)
+    if not 0 < first < len(panel.months):
+        raise ValueError(f"{len(panel.months)} months are too few to train on and to validate")
+    return panel.take(slice(0, first)), panel.take(slice(first, None))
+
+
+def _candidates(result: SearchResult, about: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    for place, each in enumerate(result.configurations):
+        score = float(result.scores[place])
+        yield {
+            **about,
+            "configuration": place,
+            **vars(each),
+            "score": score if np.isfinite(score) else None,
+            "best_epoch": int(result.epochs[place]),
+            "epochs": int(result.run[place]),
+            "ending": result.endings[place],
+            "winner": each == result.winner,
+        }
+
+
+def carried_on(models: Models, panel: SdfPanel, settings: SdfSettings) -> dict[str, SdfModel]:
+    """Carry the networks on over a panel that has become longer by a month.
+
+    Scaling, configurations and seeds stay those of the search.
+
+    Parameters
+    ----------
+    models : mapping of str to SdfModel
+        Of the month before.
+    panel : SdfPanel
+        All months up to now, returns known.
+    settings : SdfSettings
+        ``refit_epochs`` 0 returns the models as they are.
+    """
+    if not settings.refit_epochs:
+        return dict(models)
+    return {name: _carried_on(name, model, panel, settings) for name, model in models.items()}
+
+
+def _carried_on(name: str, model: SdfModel, panel: SdfPanel, settings: SdfSettings) -> SdfModel:
+    own = _in_columns(panel, name, model.weights.ensemble, settings)
+    weights = SdfResult(ensemble=refit(model.weights.ensemble, own, settings.refit_epochs))
+    held = model.betas
+    of_betas = replace(own, returns=labels(own, weights.factor(own)) / held.scale)
+    return SdfModel(
+        weights=weights, betas=replace(held, ensemble=refit(held.ensemble, of_betas, settings.refit_epochs))
+    )
+
+
+def _in_columns(panel: SdfPanel, name: str, ensemble: Ensemble, settings: SdfSettings) -> SdfPanel:
+    """Return what a model's environment leaves of a panel, in the columns that its networks take."""
+    scaling = ensemble.standardisation
+    own = in_environment(panel, name.split(".")[1], settings.financials)
+    return with_columns(own, scaling.names, scaling.macro_names)
+
+
+def weights(models: Models, assets: SdfPanel, month: date, settings: SdfSettings) -> pl.DataFrame:
+    """Return the portfolio held from the end of ``month`` on, and what it says of next month's returns.
+
+    Parameters
+    ----------
+    models : mapping of str to SdfModel
+        As of ``month``.
+    assets : SdfPanel
+        The assets of the one target month after ``month``; their returns are not looked at. None where it is empty.
+    month : date
+        The month that has ended.
+    settings : SdfSettings
+        Which groups an environment leaves out.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns of :data:`pipeline.sdf.tables.WEIGHTS_SCHEMA`, one row an asset, objective and environment:
+        ``weight`` of the currency invested, ``forecast`` the beta network's expected excess return (decimal).
+    """
+    frames = [pl.DataFrame(schema=WEIGHTS_SCHEMA)]
+    for name, model in models.items() if assets.months else ():
+        own = _in_columns(assets, name, model.weights.ensemble, settings)
+        objective, environment = name.split(".")
+        frames.append(
+            pl.DataFrame(
+                {
+                    "asset_id": own.assets.tolist(),
+                    "weight": model.weights.weights(own),
+                    "forecast": model.betas.forecast(own),
+                }
+            ).select(
+                pl.lit(month).alias("month"),
+                pl.lit(month).dt.offset_by("1mo").alias("target_month"),
+                pl.lit(objective).alias("objective"),
+                pl.lit(environment).alias("environment"),
+                "asset_id",
+                "weight",
+                "forecast",
+            )
+        )
+    return pl.concat(frames)
