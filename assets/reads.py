@@ -118,7 +118,8 @@ def _piece(month: date, digest: str) -> bytes:
 class OpenPartitions:
     """Partitions of an upstream asset; manifests are looked up as windows need them."""
 
-    def __init__(self, read: Partitions, reader: str, workshop: Workshop) -> None:
+    def __init__(self, read: Partitions, reader: str, workshop: Workshop, states: bool = False) -> None:
+        self._states = states
         self.read, self.reader, self.lake = read, reader, workshop.home.lake
         self.schema = workshop.schemas[read.source]
         self.origin = workshop.origin(read.source)
@@ -149,8 +150,12 @@ class OpenPartitions:
         for each in wanted:
             if each not in self._pieces:
                 manifest = self.manifest(each)
-                self._pieces[each] = b"" if manifest is None else _piece(each, manifest.digest)
+                self._pieces[each] = b"" if manifest is None else _piece(each, self._identity(manifest))
         return combine_pieces(self._pieces[each] for each in wanted)
+
+    def _identity(self, manifest: Manifest) -> str:
+        # Whoever reads rows alone is up to date where the state beside them is another.
+        return manifest.digest if self._states else manifest.content
 
     def frame(self, first: date, last: date) -> pl.LazyFrame:
         """Scan the windows' partitions; an empty frame of the asset's schema where there are none."""
@@ -164,7 +169,7 @@ class OpenStates:
     """States of a recursive model; the partitions' contents include their digests."""
 
     def __init__(self, read: States, reader: str, workshop: Workshop) -> None:
-        self.partitions = OpenPartitions(read, reader, workshop)
+        self.partitions = OpenPartitions(read, reader, workshop, states=True)
         self.models = workshop.home.models
 
     def digest(self, month: date) -> str:
