@@ -282,6 +282,7 @@ def _estimation(market: Market, family: Family) -> MonthlyAsset:
         recursive=True,
         kinds=frozenset({"numpy", "parquet"}),
         series=("total_r2",),
+        code_version="2",
     )
 
 
@@ -422,6 +423,7 @@ INSTRUMENTS = MonthlyAsset(
     },
     compute=_factor_instruments,
     settings=("factor_instruments",),
+    code_version="2",
 )
 
 PORTFOLIOS = MonthlyAsset(

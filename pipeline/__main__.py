@@ -9,6 +9,7 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 
+from dagster import DagsterExecutionInterruptedError
 from rich.console import Console
 
 from assets.building import BrokenChain, MissingExtracts
@@ -147,6 +148,8 @@ def main() -> None:
     except WorkerFailure as failure:
         known = failure.kind in {kind.__name__ for kind in EXPECTED}
         raise SystemExit(str(failure) if known else failure.trace) from None
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        raise SystemExit("Interrupted. What is finished stays: run again to go on.") from None
 
 
 if __name__ == "__main__":

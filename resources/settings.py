@@ -37,6 +37,9 @@ from pipeline.panel.training import ModelPanelSettings
 from pipeline.sdf.settings import SdfSettings
 from resources.content import settings_hash
 
+_KINDS = {tuple: "list", int: "whole number", float: "number", str: "text", bool: "true or false"}
+"""Types in the words of a settings file."""
+
 
 class BadSettings(ValueError):
     """``settings.toml`` names something that does not exist or has a value that can't be."""
@@ -107,7 +110,8 @@ def _replaced(default: Any, written: Any, file: str, section: str) -> Any:
     known = [each.name for each in fields(default)]
     unknown = sorted(set(written) - set(known))
     if unknown:
-        raise BadSettings(f"{file} [{section}] has {', '.join(unknown)}; there are {', '.join(known)}.")
+        place, kind = (f"{file} [{section}]", "fields") if section else (file, "sections")
+        raise BadSettings(f"{place} has {', '.join(unknown)}; its {kind} are {', '.join(known)}.")
     values = {}
     for name, value in written.items():
         before = getattr(default, name)
@@ -129,10 +133,11 @@ def _replaced(default: Any, written: Any, file: str, section: str) -> Any:
 def _typed(before: Any, value: Any, where: str) -> Any:
     """Return a written value as the default's type; a whole number will do for a decimal one."""
     wanted = type(before)
-    if isinstance(value, list):
-        value = tuple(value)
+    if wanted is tuple and isinstance(value, list):
+        return tuple(_typed(before[0], each, where) for each in value) if before else tuple(value)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        raise BadSettings(f"{where} is {value!r}; it must be a {wanted.__name__} like {before!r}.")
+        shown = list(before) if wanted is tuple else before
+        raise BadSettings(f"{where} has {value!r}; it must be a {_KINDS.get(wanted, wanted.__name__)} like {shown!r}.")
     return value

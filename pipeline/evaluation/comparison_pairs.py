@@ -40,7 +40,7 @@ def available(pairs: Iterable[Pair], moments: pl.DataFrame) -> list[Pair]:
 
 
 def feature_pairs(sizes: Sequence[int] = FAMILY_SIZES) -> dict[str, list[Pair]]:
-    """Return the nested pairs that tell which feature matters, by panel of table 4.
+    """Return the pairs that tell which feature matters, by panel of table 4; not all are :func:`nested`.
 
     Panel A sets the full model (memory and loadings on characteristics) against each of the others, panel B adds
     loadings on characteristics to a model without memory, panel C memory to one with loadings of single assets.
@@ -60,6 +60,10 @@ def size_pairs(model: str = "rdcfm", sizes: Sequence[int] = FAMILY_SIZES) -> lis
 CONSTANT_BENCHMARKS: Mapping[str, int] = {"mean": 1, "zero": 0}
 """Forecasts that do not depend on K, with the K they are stored under."""
 
+_CONDITIONAL = "_conditional"
+_OWN_LOADINGS = ("cfm", "rcfm")
+_WITHOUT_MEMORY = {"rdcfm": "dcfm", "rcfm": "cfm"}
+
 STATISTICAL_BENCHMARKS = ("pca", "rp_pca", "ipca")
 """Factors from the returns themselves, any K."""
 
@@ -70,7 +74,7 @@ def benchmark_pairs(model: str = "rdcfm", sizes: Sequence[int] = FAMILY_SIZES) -
     Mean and zero stand against every K; an observed-factor model, with loadings of single assets or on characteristics,
     against the model with its number of factors.
     """
-    observed = [(f"{name}{kind}", len(factors)) for kind in ("", "_conditional") for name, factors in OBSERVED.items()]
+    observed = [(f"{name}{kind}", len(factors)) for kind in ("", _CONDITIONAL) for name, factors in OBSERVED.items()]
     return [
         *(
             (Specification(name, K), Specification(model, size))
@@ -80,6 +84,36 @@ def benchmark_pairs(model: str = "rdcfm", sizes: Sequence[int] = FAMILY_SIZES) -
         *((Specification(name, K), Specification(model, K)) for name, K in observed if K in sizes),
         *((Specification(name, K), Specification(model, K)) for name in STATISTICAL_BENCHMARKS for K in sizes),
     ]
+
+
+def nested(pair: Pair, instruments: Sequence[str] = ()) -> bool:
+    """Say whether the benchmark of a pair is its model with some parameters fixed.
+
+    Parameters
+    ----------
+    pair : (Specification, Specification)
+        A benchmark, and one of the four conditional factor models.
+    instruments : sequence of str, optional
+        Factor instruments of that model.
+
+    Returns
+    -------
+    bool
+        Fewer factors are nested in more, a model without memory in the one with it (AR = 0), the forecast zero in every
+        model. Free loadings of single assets are not nested in loadings on characteristics, nor these in those. The
+        prevailing mean is a constant factor under free loadings. Observed factors that are all factor instruments are a
+        choice of Omega, under loadings of the same kind.
+    """
+    benchmark, model = pair
+    if benchmark.n_factors > model.n_factors:
+        return False
+    name, own_loadings = benchmark.model, model.model in _OWN_LOADINGS
+    factors = OBSERVED.get(name.removesuffix(_CONDITIONAL))
+    if factors is not None:
+        return set(factors) <= set(instruments) and name.endswith(_CONDITIONAL) != own_loadings
+    if name == "mean":
+        return own_loadings
+    return name in ("zero", model.model, _WITHOUT_MEMORY.get(model.model))
 
 
 def same_forecast() -> pl.Expr:

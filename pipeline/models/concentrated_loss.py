@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from pipeline.models.factor_model import AssetReturns
-from pipeline.models.ipca_steps import identified_basis
+from pipeline.models.ipca_steps import COLLINEAR, identified_basis
 from pipeline.models.managed_portfolios import SufficientStatistics
 
 # Assets whose curvature is computed at once: bounds memory at K x parameters x this many numbers.
@@ -142,6 +142,36 @@ class CharacteristicProfile:
 # Loadings of single assets
 
 
+def assets_with_loadings(returns: AssetReturns, instruments: np.ndarray, asset_months: int) -> np.ndarray:
+    """Return which assets have loadings of their own, whatever the factors will be.
+
+    Parameters
+    ----------
+    returns : AssetReturns
+        T months by N assets, NaN where absent.
+    instruments : np.ndarray
+        (T, P) factor instruments, the constant among them.
+    asset_months : int
+        Returns an asset needs.
+
+    Returns
+    -------
+    np.ndarray
+        (N,) bool. False with fewer returns, and where the instruments are collinear over the asset's own months:
+        factors made of them could then be too, and at each such point of a search the loss would jump.
+    """
+    there = ~np.isnan(returns.values)
+    enough = there.sum(axis=0) >= asset_months
+    periods, P = instruments.shape
+    products = (instruments[:, :, None] * instruments[:, None, :]).reshape(periods, P * P)
+    moments = (there[:, enough].astype(np.float64).T @ products).reshape(-1, P, P)
+    lengths = np.sqrt(np.diagonal(moments, axis1=1, axis2=2))
+    lengths = np.where(lengths > 0.0, lengths, 1.0)
+    eigenvalues = np.linalg.eigvalsh(moments / (lengths[:, :, None] * lengths[:, None, :]))
+    enough[enough] = eigenvalues[:, 0] > COLLINEAR * eigenvalues[:, -1]
+    return enough
+
+
 class AssetLoss:
     """Squared errors of r_i = f b_i + e_i over the months in which asset i has a return.
 
@@ -149,13 +179,13 @@ class AssetLoss:
     ----------
     returns : AssetReturns
         T months by N assets, NaN where absent.
-    asset_months : int
-        Assets with fewer months have no loadings and do not enter.
+    enough : np.ndarray
+        (N,) bool, what :func:`assets_with_loadings` gives; the other assets do not enter.
     """
 
-    def __init__(self, returns: AssetReturns, asset_months: int) -> None:
+    def __init__(self, returns: AssetReturns, enough: np.ndarray) -> None:
         there = ~np.isnan(returns.values)
-        self.enough = there.sum(axis=0) >= asset_months
+        self.enough = enough
         self._seen = np.ascontiguousarray(there[:, self.enough], dtype=np.float64)
         self._returns = np.where(there, returns.values, 0.0)[:, self.enough]
         self.squares = float(np.sum(self._returns**2))

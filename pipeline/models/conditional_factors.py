@@ -14,7 +14,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pipeline.models import factor_recursion
-from pipeline.models.concentrated_loss import AssetLoss, CharacteristicLoss, ConcentratedLoss, Profile
+from pipeline.models.concentrated_loss import (
+    AssetLoss,
+    CharacteristicLoss,
+    ConcentratedLoss,
+    Profile,
+    assets_with_loadings,
+)
 from pipeline.models.factor_constraints import NORMS, SOFT, STIFF, Penalty, penalty
 from pipeline.models.factor_model import (
     AssetLoadings,
@@ -110,7 +116,7 @@ class ConditionalFactorModel:
     instrument_months : int, optional
         Months in which a characteristic must be seen to have loadings; see :class:`pipeline.models.ipca.IPCA`.
     asset_months : int, optional
-        Returns an asset needs to have loadings of its own.
+        Returns an asset needs to have loadings of its own; over these months the instruments must not be collinear.
 
     Notes
     -----
@@ -189,27 +195,34 @@ class ConditionalFactorModel:
         ------
         ValueError
             If a part of the sample is absent, an instrument does not vary, the months are too few, no asset has enough
-            months, or ``start`` belongs to another model.
+            months, the factors come out collinear, or ``start`` belongs to another model.
         """
         sample.require(*self.needs)
         self._check(sample, start)
         scale = Scale.of(sample.instruments)
-        loss = self._loss(sample)
+        instruments = scale.matrix(sample.instruments)
+        loss = self._loss(sample, instruments)
         if not loss.squares > 0.0:
             raise ValueError(
-                f"{self.model} finds no returns to explain: every asset has fewer months than are needed, or all are "
-                "zero"
+                f"{self.model} finds no returns to explain: every asset has fewer months than are needed (or months in "
+                "which the instruments are collinear), or all are zero"
             )
         if loss.width < self.n_factors:
             raise ValueError(
                 f"{self.n_factors} factors need as many {self.needs[1]} with enough months; there are {loss.width}; "
                 "use fewer factors"
             )
-        search = Search(scale.matrix(sample.instruments), loss, self.n_factors, self.penalty)
-        found = self._found(search, sample, scale, start)
-        lowest = min(value for value, *_ in found)
-        _, parameters, iterations, stopped = next(each for each in found if each[0] <= lowest + 1e-12)
-        path, profile = search.visit(parameters)
+        search = Search(instruments, loss, self.n_factors, self.penalty)
+        try:
+            found = self._found(search, sample, scale, start)
+            lowest = min(value for value, *_ in found)
+            _, parameters, iterations, stopped = next(each for each in found if each[0] <= lowest + 1e-12)
+            path, profile = search.visit(parameters)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{self.n_factors} factors of {list(sample.instruments.names)} come out collinear; use fewer factors "
+                "or leave out an instrument that repeats others"
+            ) from error
         path, loadings = self._identified(path, profile, search)
         return self._result(sample, scale, path, loadings, profile, loss, iterations, stopped)
 
@@ -230,6 +243,7 @@ class ConditionalFactorModel:
             months=sample.months,
             factors=factors,
             expected_factor=parameters.step(np.eye(len(parameters.omega))[0], factors[-1]),
+            n_carried=len(sample.months) - result.n_estimated,
         )
 
     def _check(self, sample: Sample, start: FactorModelResult | None) -> None:
@@ -252,10 +266,10 @@ class ConditionalFactorModel:
         ):
             raise ValueError(f"the starting result is of another model than {self.model}; start cold")
 
-    def _loss(self, sample: Sample) -> ConcentratedLoss:
+    def _loss(self, sample: Sample, instruments: np.ndarray) -> ConcentratedLoss:
         if self.conditional:
             return CharacteristicLoss(sample.statistics, self.instrument_months)
-        return AssetLoss(sample.returns, self.asset_months)
+        return AssetLoss(sample.returns, assets_with_loadings(sample.returns, instruments, self.asset_months))
 
     def _found(self, search: Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[Found]:
         """Search from the earlier result, or cold."""

@@ -37,7 +37,7 @@ text name most); ten series of FRED-MD, transformed, one or two of each of its g
 predictors of Goyal and Welch (2008)."""
 
 STAND_INS: Mapping[str, str] = {"hml_devil": "q_eg"}
-"""What takes the place of a series whose file is not there."""
+"""What takes the place of a series that is not there when a sample could begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,8 @@ def factor_instruments(
     Parameters
     ----------
     series : pl.DataFrame
-        `month` and the series of the source and its stand-ins, decimals; all months up to the last of `months`.
+        `month` and the series of the source and its stand-ins, decimals; all months up to the last of `months`, from
+        the earliest on.
     months : sequence of date
         Months to give.
     settings : FactorInstrumentSettings
@@ -80,31 +81,46 @@ def factor_instruments(
     Returns
     -------
     pl.DataFrame
-        `month`, the series, and `stand_in`: a series that has no value up to this month is replaced by its stand-in
-        under its own name, and this column says so; null where nothing is replaced. One row a month, null where a
-        series has no value.
+        `month`, the series, and `stand_in`: the months in which a series is replaced by its stand-in under its own
+        name say so here; null where nothing is replaced. One row a month, null where a series has no value.
 
     Raises
     ------
     ValueError
         If a series is not in the source at all.
+
+    Notes
+    -----
+    A series and its stand-in are never mixed in one sample. Samples begin when all instruments have begun. If in the
+    first month in which they could, with the stand-in for one of them, that one has not begun itself, then the stand-in
+    is taken for good, also after the series has begun; otherwise never, also not where the series ends early. The
+    choice is the same in every month from then on and depends on no later one.
     """
-    absent = [name for name in settings.names if name not in series.columns and name not in STAND_INS]
+    stand_ins = {name: STAND_INS[name] for name in settings.names if name in STAND_INS}
+    absent = [name for name in (*settings.names, *stand_ins.values()) if name not in series.columns]
     if absent:
         raise ValueError(f"the series {absent} of the {settings.source} instruments are not in their source")
     calendar = pl.DataFrame({"month": list(months)}, schema={"month": pl.Date()})
     ordered = series.join(calendar, on="month", how="full", coalesce=True).sort("month")
-    ever = {name: pl.col(name).is_not_null().cum_sum() > 0 for name in settings.names if name in STAND_INS}
+    given_up = {name: _stood_in(name, other, settings.names) for name, other in stand_ins.items()}
     replaced = [
-        pl.when(seen).then(pl.col(name)).otherwise(pl.col(STAND_INS[name])).alias(name) for name, seen in ever.items()
+        pl.when(given_up[name]).then(pl.col(other)).otherwise(pl.col(name)).alias(name)
+        for name, other in stand_ins.items()
     ]
     notes = [
-        pl.when(~seen & pl.col(STAND_INS[name]).is_not_null()).then(pl.lit(f"{STAND_INS[name]} for {name}"))
-        for name, seen in ever.items()
+        pl.when(given_up[name] & pl.col(other).is_not_null()).then(pl.lit(f"{other} for {name}"))
+        for name, other in stand_ins.items()
     ]
     stand_in = pl.concat_str(notes, separator=", ", ignore_nulls=True) if notes else pl.lit("")
     named = ordered.with_columns(*replaced, pl.when(stand_in != "").then(stand_in).alias("stand_in"))
     return named.filter(pl.col("month").is_in(list(months))).select("month", *settings.names, "stand_in")
+
+
+def _stood_in(name: str, other: str, names: Sequence[str]) -> pl.Expr:
+    """Say from which month on ``other`` stands for ``name``: all else had begun by it, ``name`` had not."""
+    begun = {each: pl.col(each).is_not_null().cum_sum() > 0 for each in (*names, other)}
+    rest = [seen for each, seen in begun.items() if each != name and (each == other or each not in STAND_INS)]
+    return (pl.all_horizontal(rest) & ~begun[name]).cum_sum() > 0
 
 
 def instrument_series(frame: pl.DataFrame, names: Sequence[str], months: Sequence[date]) -> MonthlySeries:

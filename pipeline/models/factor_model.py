@@ -21,6 +21,7 @@ from pipeline.models.managed_portfolios import SufficientStatistics
 from pipeline.models.storage import load_arrays, save_arrays
 
 _EPOCH = date(1970, 1, 1)
+_COUNTS = ("n_parameters", "iterations", "converged", "n_carried")
 
 # A part of a sample that is not given. Models ask for what they need first, so the types need not say it each time.
 _ABSENT: Any = None
@@ -73,8 +74,7 @@ class MonthlySeries:
     @property
     def n_before(self) -> int:
         """Months before all series have begun."""
-        begun = np.logical_or.accumulate(np.isfinite(self.values), axis=0).all(axis=1)
-        return int((~begun).sum())
+        return int((~np.logical_or.accumulate(np.isfinite(self.values), axis=0).all(axis=1)).sum())
 
     def take(self, which: slice | np.ndarray) -> MonthlySeries:
         """Return the months selected by a slice or a boolean mask."""
@@ -228,9 +228,16 @@ class Sample:
         """Return the months up to and including ``month``."""
         return self.first(sum(each <= month for each in self.months))
 
+    def after(self, month: date) -> Sample:
+        """Return the months after ``month``."""
+        return self._take(slice(sum(each <= month for each in self.months), None))
+
     def first(self, n_months: int) -> Sample:
         """Return the first so many months."""
-        return Sample(**{name: part.take(slice(0, n_months)) for name, part in self.parts.items()})
+        return self._take(slice(0, n_months))
+
+    def _take(self, which: slice) -> Sample:
+        return Sample(**{name: part.take(which) for name, part in self.parts.items()})
 
     def begun(self, observed: Sequence[str]) -> Sample:
         """Return the months in which all factor instruments and the named observed factors are there."""
@@ -239,9 +246,7 @@ class Sample:
             places = [self.observed.names.index(name) for name in observed]
             late.append(replace(self.observed, names=tuple(observed), values=self.observed.values[:, places]))
         first = max((part.n_before for part in late), default=0)
-        if not first:
-            return self
-        return Sample(**{name: part.take(slice(first, None)) for name, part in self.parts.items()})
+        return self._take(slice(first, None)) if first else self
 
     def require(self, *names: str) -> None:
         """Refuse a fit without the parts it needs.
@@ -326,8 +331,7 @@ class AssetLoadings:
 
     def index(self, cross_section: CrossSection, factor: np.ndarray) -> np.ndarray:
         """Return B f, (N,), NaN for assets without loadings."""
-        known = np.array(self.assets)
-        index = np.full(len(cross_section.assets), np.nan)
+        known, index = np.array(self.assets), np.full(len(cross_section.assets), np.nan)
         if not len(known):
             return index
         order = np.argsort(known)
@@ -349,7 +353,7 @@ class FactorModelResult:
     model : str
         Name of the model, e.g. ``rdcfm``.
     months : tuple of date
-        The T months of the estimation.
+        T months: those of the estimation, and those to which the factors were carried on.
     factors : np.ndarray
         (T, K).
     expected_factor : np.ndarray
@@ -359,7 +363,7 @@ class FactorModelResult:
     n_parameters : int
         Free parameters, counted as tables 3 and 10 of the source do.
     loss : float
-        Sum of squared errors, or of logistic losses, over the sample.
+        Sum of squared errors, or of logistic losses, over the months of the estimation.
     squares : float
         The same loss of the forecast zero (of even odds).
     iterations : int
@@ -370,6 +374,8 @@ class FactorModelResult:
         What else the model needs to go on from here.
     link : str
         ``identity`` or ``logistic``.
+    n_carried : int
+        Months, the last ones, that came after the estimation: they moved the factors and no parameter.
     """
 
     model: str
@@ -384,11 +390,24 @@ class FactorModelResult:
     converged: bool = True
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
     link: str = IDENTITY
+    n_carried: int = 0
 
     @property
     def n_factors(self) -> int:
         """K."""
         return self.factors.shape[1]
+
+    @property
+    def n_estimated(self) -> int:
+        """Months of the estimation."""
+        return len(self.months) - self.n_carried
+
+    def carried_on(self, months: tuple[date, ...], factors: np.ndarray) -> FactorModelResult:
+        """Return the result with (S,) later months and their (S, K) factors; expected are the means over all T + S."""
+        # One layout in memory, else the means of a state that was stored would differ by rounding from its own.
+        every, carried = np.vstack([self.factors, factors]).copy(order="C"), self.n_carried + len(months)
+        moved = replace(self, months=self.months + months, factors=every, n_carried=carried)
+        return replace(moved, expected_factor=every.mean(axis=0))
 
     @property
     def total_r2(self) -> float | None:
@@ -420,11 +439,8 @@ class FactorModelResult:
             "numbers": np.array([self.loss, self.squares]),
             **{f"parameter.{name}": array for name, array in self.parameters.items()},
         }
-        text = {
-            "model": self.model,
-            "link": self.link,
-            "counts": json.dumps([self.n_parameters, self.iterations, self.converged]),
-        }
+        counts = json.dumps({name: getattr(self, name) for name in _COUNTS})
+        text = {"model": self.model, "link": self.link, "counts": counts}
         if isinstance(self.loadings, CharacteristicLoadings):
             return arrays | {"gamma": self.loadings.gamma}, text | {"names": json.dumps(self.loadings.names)}
         return arrays | {"betas": self.loadings.betas}, text | {"assets": json.dumps(self.loadings.assets)}
@@ -432,7 +448,6 @@ class FactorModelResult:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> FactorModelResult:
         """Rebuild what :meth:`to_arrays` gave."""
-        n_parameters, iterations, converged = json.loads(text["counts"])
         loadings: Loadings = (
             CharacteristicLoadings(names=tuple(json.loads(text["names"])), gamma=arrays["gamma"])
             if "gamma" in arrays
@@ -445,13 +460,11 @@ class FactorModelResult:
             factors=arrays["factors"],
             expected_factor=arrays["expected_factor"],
             loadings=loadings,
-            n_parameters=n_parameters,
             loss=float(arrays["numbers"][0]),
             squares=float(arrays["numbers"][1]),
-            iterations=iterations,
-            converged=converged,
             parameters={name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)},
             link=text["link"],
+            **json.loads(text["counts"]),
         )
 
     def save(self, path: Path) -> None:

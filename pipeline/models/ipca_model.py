@@ -5,8 +5,6 @@ Here belongs the translation alone; the estimator stands in :mod:`pipeline.model
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pipeline.models.factor_model import CharacteristicLoadings, FactorModelResult, Sample
@@ -58,12 +56,13 @@ class InstrumentedComponents:
         )
 
     def extend(self, result: FactorModelResult, sample: Sample) -> FactorModelResult:
-        """Return the factors of all months of the sample under the result's Gamma."""
+        """Add the factors under the result's Gamma of the sample's later months, as far as these determine them."""
         sample.require("statistics")
-        factors = _as_ipca(result).realised_factors(sample.statistics)
+        later = sample.after(result.months[-1]).statistics
+        factors = _as_ipca(result).realised_factors(later)
         known = np.isfinite(factors).all(axis=1)
-        months = tuple(month for month, there in zip(sample.months, known, strict=True) if there)
-        return replace(result, months=months, factors=factors[known], expected_factor=factors[known].mean(axis=0))
+        months = tuple(month for month, there in zip(later.months, known, strict=True) if there)
+        return result.carried_on(months, factors[known])
 
 
 def _as_ipca(result: FactorModelResult) -> IPCAResult:

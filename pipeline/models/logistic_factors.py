@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from pipeline.models.concentrated_loss import AssetProfile, CharacteristicLoss, Profile
+from pipeline.models.concentrated_loss import AssetProfile, CharacteristicLoss, Profile, assets_with_loadings
 from pipeline.models.conditional_factors import ConditionalFactorModel, Scale, earlier
 from pipeline.models.factor_constraints import STIFF
 from pipeline.models.factor_model import (
@@ -213,14 +213,14 @@ class AssetDirections(DirectionLoss):
     ----------
     returns : AssetReturns
         T months by N assets, NaN where absent; only the signs matter.
-    asset_months : int
-        Assets with fewer months have no loadings and do not enter.
+    enough : np.ndarray
+        (N,) bool, what :func:`pipeline.models.concentrated_loss.assets_with_loadings` gives; the others do not enter.
     """
 
-    def __init__(self, returns: AssetReturns, asset_months: int) -> None:
-        there = ~np.isnan(returns.values)
-        self._enough = there.sum(axis=0) >= asset_months
-        super().__init__(_signs(returns.values[:, self._enough]), there[:, self._enough].astype(np.float64))
+    def __init__(self, returns: AssetReturns, enough: np.ndarray) -> None:
+        there = ~np.isnan(returns.values[:, enough])
+        self._enough = enough
+        super().__init__(_signs(returns.values[:, enough]), there.astype(np.float64))
 
     @property
     def width(self) -> int:
@@ -292,7 +292,8 @@ class LogisticFactorModel(ConditionalFactorModel):
         result = super().fit(signs, start)
         held = result.loadings
         loadings = held.gamma if isinstance(held, CharacteristicLoadings) else held.betas
-        return replace(result, link=LOGISTIC, loss=self._loss(signs).loss(result.factors, loadings))
+        instruments = Scale.of(sample.instruments).matrix(sample.instruments)
+        return replace(result, link=LOGISTIC, loss=self._loss(signs, instruments).loss(result.factors, loadings))
 
     def _found(self, search: Search, sample: Sample, scale: Scale, start: FactorModelResult | None) -> list[Found]:
         """Search from the linear estimate or the earlier result alone: another start costs passes over the panel."""
@@ -310,13 +311,13 @@ class LogisticFactorModel(ConditionalFactorModel):
         signs = np.where(np.isnan(values), np.nan, _signs(values))
         return Sample(instruments=sample.instruments, returns=replace(sample.returns, values=signs))
 
-    def _loss(self, sample: Sample) -> DirectionLoss:
+    def _loss(self, sample: Sample, instruments: np.ndarray) -> DirectionLoss:
         if self.conditional:
             assert sample.panel is not None
             assert sample.statistics is not None
             return PanelDirections(sample.panel, sample.statistics, self.instrument_months)
         assert sample.returns is not None
-        return AssetDirections(sample.returns, self.asset_months)
+        return AssetDirections(sample.returns, assets_with_loadings(sample.returns, instruments, self.asset_months))
 
 
 def sign_statistics(panel: PooledPanel) -> SufficientStatistics:

@@ -128,16 +128,18 @@ class ObservedFactorModel:
         return fit_assets(self.model, sample.returns, factors, self.asset_months)
 
     def extend(self, result: FactorModelResult, sample: Sample) -> FactorModelResult:
-        """Estimate anew: a closed form costs no more than carrying the factors on."""
-        return self.fit(sample)
+        """Add the factors of the sample's later months, loadings as they are; the expected factors are the new means.
+
+        Raises
+        ------
+        ValueError
+            If an observed factor is absent in one of these months.
+        """
+        later = sample.after(result.months[-1])
+        return result.carried_on(later.months, self._series(later))
 
     def _factors(self, sample: Sample) -> np.ndarray:
-        months = sample.months
-        series = {CONSTANT: np.ones((len(months), 1))}
-        if sample.observed is not None:
-            read = [name for name in self.factors if name != CONSTANT]
-            series |= {name: sample.observed.columns([name]).values for name in read}
-        factors = np.hstack([series[name] for name in self.factors])
+        months, factors = sample.months, self._series(sample)
         if _collinear(factors):
             span = f"{months[0]:%Y-%m} to {months[-1]:%Y-%m}" if months else "no months"
             raise ValueError(
@@ -145,6 +147,14 @@ class ObservedFactorModel:
                 "sample or leave a factor out"
             )
         return factors
+
+    def _series(self, sample: Sample) -> np.ndarray:
+        months = sample.months
+        series = {CONSTANT: np.ones((len(months), 1))}
+        if sample.observed is not None:
+            read = [name for name in self.factors if name != CONSTANT]
+            series |= {name: sample.observed.columns([name]).values for name in read}
+        return np.hstack([series[name] for name in self.factors])
 
     def _on_characteristics(self, statistics: SufficientStatistics, factors: np.ndarray) -> FactorModelResult:
         loadings = characteristic_loadings(statistics, factors, self.instrument_months)
@@ -218,8 +228,9 @@ class ZeroForecast:
         return AssetLoadings(assets=sample.returns.assets, betas=betas), float(np.nansum(sample.returns.values**2))
 
     def extend(self, result: FactorModelResult, sample: Sample) -> FactorModelResult:
-        """Return the result for the months of the sample."""
-        return self.fit(sample)
+        """Add the sample's later months."""
+        later = sample.after(result.months[-1]).months
+        return result.carried_on(later, np.empty((len(later), 0)))
 
 
 def fit_assets(

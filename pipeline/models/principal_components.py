@@ -14,7 +14,7 @@ from datetime import date
 import numpy as np
 
 from pipeline.models import ipca_steps
-from pipeline.models.factor_model import FactorModelResult, Sample
+from pipeline.models.factor_model import AssetLoadings, AssetReturns, FactorModelResult, Sample
 from pipeline.models.managed_portfolios import SufficientStatistics
 from pipeline.models.observed_factors import fit_assets
 
@@ -91,7 +91,8 @@ class PrincipalComponents:
         Returns
         -------
         FactorModelResult
-            `parameters` holds `weights` (L, K) and `eigenvalues` (K,).
+            `parameters` holds `weights` (L, K) and `eigenvalues` (K,). Where the assets are the portfolios, L counts
+            the assets of the loadings; those that lack a return have no weight.
 
         Raises
         ------
@@ -105,11 +106,35 @@ class PrincipalComponents:
         factors = portfolios @ weights
         returns = sample.returns if filled.all() else sample.returns.take(filled)
         result = fit_assets(self.model, returns, factors, self.asset_months, factor_parameters=factors.size)
+        if sample.statistics is None:
+            narrow, weights = weights, np.zeros((len(returns.assets), self.n_factors))
+            weights[_complete(returns)] = narrow
         return replace(result, parameters={"weights": weights, "eigenvalues": eigenvalues})
 
     def extend(self, result: FactorModelResult, sample: Sample) -> FactorModelResult:
-        """Estimate anew: a closed form costs no more than carrying the factors on."""
-        return self.fit(sample)
+        """Add the factors of the sample's later months, weights and loadings as they are.
+
+        Months in which a portfolio that has a weight has no return are left out, as those without assets are. The
+        expected factors are the new means.
+
+        Raises
+        ------
+        ValueError
+            If the sample has no returns.
+        """
+        sample.require("returns")
+        later, weights = sample.after(result.months[-1]), result.parameters["weights"]
+        if sample.statistics is None:
+            assert isinstance(result.loadings, AssetLoadings)
+            used = weights.any(axis=1)
+            portfolios = _of_assets(later.returns, np.array(result.loadings.assets)[used])
+            weights = weights[used]
+            filled = np.isfinite(portfolios).all(axis=1)
+            portfolios = portfolios[filled]
+        else:
+            filled, portfolios = _portfolios(later)
+        months = tuple(month for month, there in zip(later.months, filled, strict=True) if there)
+        return result.carried_on(months, portfolios @ weights)
 
     def _components(self, portfolios: np.ndarray, months: tuple[date, ...]) -> tuple[np.ndarray, np.ndarray]:
         present = np.flatnonzero(portfolios.any(axis=0))
@@ -133,9 +158,24 @@ def _portfolios(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     assert sample.returns is not None
     if sample.statistics is None:
         values = sample.returns.values
-        return np.ones(len(values), dtype=bool), values[:, ~np.isnan(values).any(axis=0)]
+        return np.ones(len(values), dtype=bool), values[:, _complete(sample.returns)]
     filled = sample.statistics.n > 0
     return filled, mean_portfolios(sample.statistics.take(filled))
+
+
+def _complete(returns: AssetReturns) -> np.ndarray:
+    """Which assets have a return in every month."""
+    return ~np.isnan(returns.values).any(axis=0)
+
+
+def _of_assets(returns: AssetReturns, assets: np.ndarray) -> np.ndarray:
+    """Return the (T, N) returns of some assets, NaN where there is none."""
+    place = {asset: column for column, asset in enumerate(returns.assets)}
+    values = np.full((len(returns.months), len(assets)), np.nan)
+    for column, asset in enumerate(assets):
+        if asset in place:
+            values[:, column] = returns.values[:, place[asset]]
+    return values
 
 
 def mean_portfolios(statistics: SufficientStatistics) -> np.ndarray:

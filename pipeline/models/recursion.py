@@ -117,6 +117,8 @@ def model_month(
     tuple of pl.DataFrame and RecursionState
         One row a specification with the columns of :data:`SCHEMA` (lists row major; `gamma` null for loadings of single
         assets, `omega` and `ar` null for models without), none while its series have too few months; and the state.
+        Where factors are carried on, `n_months`, `loss`, `total_r2` and the numbers of parameters are those of the
+        estimation.
 
     Raises
     ------
@@ -146,20 +148,18 @@ def model_month(
         carried = None if last is None or due else each.estimator.extend(last, used)
         result = carried or each.estimator.fit(used, last)
         results[each.name] = result
-        rows.append(_row(month, each, result, carried is None, n_months))
+        rows.append(_row(month, each, result, carried is None))
     return pl.DataFrame(rows, schema=SCHEMA), RecursionState(month=month, results=results)
 
 
-def _row(
-    month: date, each: Specification, result: FactorModelResult, refitted: bool, n_months: int
-) -> dict[str, object]:
+def _row(month: date, each: Specification, result: FactorModelResult, refitted: bool) -> dict[str, object]:
     held = result.loadings
     loadings = held.gamma if isinstance(held, CharacteristicLoadings) else held.betas
     return {
         "month": month,
         "model": each.model,
         "n_factors": each.n_factors,
-        "n_months": n_months,
+        "n_months": result.n_estimated,
         "refitted": refitted,
         "iterations": result.iterations if refitted else 0,
         "converged": result.converged,

@@ -23,8 +23,14 @@ from pipeline.evaluation.comparison_pairs import Pair, Specification
 from pipeline.evaluation.comparisons import HacSettings
 from pipeline.models import factor_recursion
 from pipeline.models.conditional_factors import instrument_matrix
-from pipeline.models.factor_instruments import instrument_series
-from pipeline.models.factor_model import AssetLoadings, CharacteristicLoadings, FactorModelResult, MonthlySeries
+from pipeline.models.factor_instruments import MACRO, instrument_series
+from pipeline.models.factor_model import (
+    AssetLoadings,
+    CharacteristicLoadings,
+    FactorModelResult,
+    Loadings,
+    MonthlySeries,
+)
 from pipeline.models.factor_recursion import FactorPath, Parameters
 from pipeline.models.families import FAMILIES
 from pipeline.models.managed_portfolios import CONSTANT, RETURN, SufficientStatistics
@@ -32,6 +38,8 @@ from pipeline.report.data import ReportData
 from pipeline.report.numbers import Numbers
 
 INSTRUMENTS, PUBLISHED = "factor_instruments", "published_factor_models.csv"
+#: Extract tables that are vintages of FRED-MD begin so.
+_VINTAGES = "fred_md."
 #: The conditional factor models from most features to fewest: the first one there is explained and compared.
 CONDITIONAL = ("rdcfm", "dcfm", "rcfm", "cfm")
 RECURRENT = ("rdcfm", "rcfm")
@@ -132,7 +140,7 @@ class Explained:
     result : FactorModelResult
         The newest one with most factors.
     path : FactorPath
-        Its recursion over the months of the estimation.
+        Its recursion over the months of the estimation; those to which factors were carried on since do not count.
     instruments : MonthlySeries
         Factor instruments of those months, without the constant.
     stand_ins : tuple of str
@@ -150,9 +158,19 @@ class Explained:
     statistics: SufficientStatistics | None
 
     @property
-    def name(self) -> str:
+    def model(self) -> str:
         """The model and its number of factors."""
         return f"{self.result.model.upper()} with K = {self.result.n_factors}"
+
+    @property
+    def name(self) -> str:
+        """The same, and that it did not converge where it did not."""
+        return self.model if self.result.converged else f"{self.model} (not converged)"
+
+    @property
+    def newest(self) -> date:
+        """Last month of the estimation."""
+        return self.instruments.months[-1]
 
     @property
     def on_characteristics(self) -> bool:
@@ -236,13 +254,13 @@ def _scaled(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _path(instruments: MonthlySeries, result: FactorModelResult) -> FactorPath | None:
-    """Run the recursion again; None where it does not give the factors that were stored."""
+    """Run the recursion over the estimation again; None where it does not give the factors that were stored."""
     held = result.parameters
     if len(held["centre"]) != len(instruments.names) or not np.isfinite(instruments.values).all():
         return None
     parameters = Parameters(held["omega"], held.get("ar"), held.get("initial"))
     path = factor_recursion.run(instrument_matrix(instruments, held["centre"]), parameters)
-    return path if np.allclose(path.factors, result.factors, rtol=1e-9, atol=0.0) else None
+    return path if np.allclose(path.factors, result.factors[: result.n_estimated], rtol=1e-9, atol=0.0) else None
 
 
 class FactorModelNumbers(Numbers):
@@ -289,34 +307,54 @@ class FactorModelNumbers(Numbers):
         both = common.join(own, on=["model", "n_factors"], how="right", suffix="_own")
         return fewest, both.with_columns(pl.col("mspe", "mspe_own") * PERCENT_SQUARED)
 
-    def tests(self, market: Market, pairs: Iterable[Pair], test: str) -> pl.DataFrame:
-        """Test the pairs that have months enough; errors and differences in percent squared."""
-        moments = self.moments(market)
+    def common_months(self, market: Market, pairs: Iterable[Pair]) -> dict[Pair, int]:
+        """Count the months of each of the pairs that share one."""
         sides = ["model_a", "n_factors_a", "model_b", "n_factors_b"]
-        counts = moments.group_by(sides).len().filter(pl.col("len") >= HacSettings().min_months)
-        long_enough = set(counts.select(sides).rows())
-        kept = [pair for pair in pairs if (*min(pair), *max(pair)) in long_enough]
+        counts = {row[:4]: row[4] for row in self.moments(market).group_by(sides).len().select(*sides, "len").rows()}
+        held = {pair: counts.get((*min(pair), *max(pair)), 0) for pair in pairs}
+        return {pair: count for pair, count in held.items() if count}
+
+    def tests(self, market: Market, pairs: Iterable[Pair]) -> pl.DataFrame:
+        """Test the pairs that have months enough, in their order; errors and differences in percent squared.
+
+        Nested ones by Clark-West, one-sided, the others by Diebold-Mariano, two-sided; the column test says which.
+        """
+        least, instruments = HacSettings().min_months, self._instruments
+        kept = [pair for pair, months in self.common_months(market, pairs).items() if months >= least]
+        by_test: dict[str, list[Pair]] = {comparisons.CLARK_WEST: [], comparisons.DIEBOLD_MARIANO: []}
+        for pair in kept:
+            is_nested = comparison_pairs.nested(pair, instruments)
+            by_test[comparisons.CLARK_WEST if is_nested else comparisons.DIEBOLD_MARIANO].append(pair)
+        found = [comparisons.compare(self.moments(market), pairs, test) for test, pairs in by_test.items()]
+        place = {(*small, *large): position for position, (small, large) in enumerate(kept)}
+        sides = pl.struct("benchmark", "n_factors_benchmark", "model", "n_factors")
+        order = sides.map_elements(lambda pair: place[tuple(pair.values())], return_dtype=pl.Int64)
         errors = pl.col("mspe_benchmark", "mspe_model", "difference", "statistic", "standard_error")
-        return comparisons.compare(moments, kept, test).with_columns(errors * PERCENT_SQUARED)
+        return pl.concat(found).sort(order).with_columns(errors * PERCENT_SQUARED)
+
+    @property
+    def _instruments(self) -> tuple[str, ...]:
+        """Factor instruments, none where they are not there: then no observed factor is known to be one."""
+        if not self.data.has(INSTRUMENTS):
+            return ()
+        return tuple(self.data.panel(INSTRUMENTS).drop("month", "stand_in").collect_schema().names())
+
+    def feature_pairs(self, market: Market) -> dict[str, list[Pair]]:
+        """Return the pairs of table 4 by panel."""
+        return comparison_pairs.feature_pairs(self.sizes(market))
+
+    def size_pairs(self, market: Market) -> list[Pair]:
+        """Return the pairs of table 5."""
+        return comparison_pairs.size_pairs(self.main(market), self.sizes(market))
+
+    def benchmark_pairs(self, market: Market) -> list[Pair]:
+        """Return the pairs of table 9."""
+        return comparison_pairs.benchmark_pairs(self.main(market), self.sizes(market))
 
     def features(self, market: Market) -> pl.DataFrame:
-        """Test features by Clark-West (table 4); with the column panel."""
-        panels = comparison_pairs.feature_pairs(self.sizes(market))
-        tables = [
-            self.tests(market, pairs, comparisons.CLARK_WEST).with_columns(panel=pl.lit(panel))
-            for panel, pairs in panels.items()
-        ]
-        return pl.concat(tables)
-
-    def more_factors(self, market: Market) -> pl.DataFrame:
-        """Test numbers of factors by Clark-West (table 5)."""
-        pairs = comparison_pairs.size_pairs(self.main(market), self.sizes(market))
-        return self.tests(market, pairs, comparisons.CLARK_WEST)
-
-    def benchmarks(self, market: Market) -> pl.DataFrame:
-        """Test against benchmarks by Diebold-Mariano (table 9)."""
-        pairs = comparison_pairs.benchmark_pairs(self.main(market), self.sizes(market))
-        return self.tests(market, pairs, comparisons.DIEBOLD_MARIANO)
+        """Test features (table 4); with the column panel."""
+        panels = self.feature_pairs(market)
+        return pl.concat(self.tests(market, pairs).with_columns(panel=pl.lit(panel)) for panel, pairs in panels.items())
 
     def rows(self, market: Market) -> pl.DataFrame:
         """Return all months of all estimates, short columns alone; no row where nothing is estimated."""
@@ -330,9 +368,9 @@ class FactorModelNumbers(Numbers):
         return self._newest[market.name]
 
     def newest(self, market: Market) -> pl.DataFrame:
-        """Return the estimates of each model's newest month."""
+        """Return each model's newest estimation."""
         keys = ["model", "n_factors"]
-        rows = self.rows(market)
+        rows = self.rows(market).filter("refitted")
         return rows.filter(pl.col("month") == pl.col("month").max().over(keys)).sort(keys)
 
     def convergence(self, market: Market) -> pl.DataFrame:
@@ -342,7 +380,7 @@ class FactorModelNumbers(Numbers):
         -------
         pl.DataFrame
             model, n_factors, first and newest month, months, estimations, iterations (mean of an estimation), stopped
-            (estimations that did not converge), total_r2 (newest, in sample).
+            (estimations that did not converge), total_r2 (of the newest estimation, in sample).
         """
         rows = self.rows(market).sort("model", "n_factors", "month")
         found = rows.group_by("model", "n_factors", maintain_order=True).agg(
@@ -355,6 +393,14 @@ class FactorModelNumbers(Numbers):
             pl.col("total_r2").last(),
         )
         return found.filter(pl.col("iterations") > 0)
+
+    @property
+    def single_vintage(self) -> str | None:
+        """The vintage of FRED-MD whose values are the factor instruments of all months, None where there are more."""
+        if self.data.settings.get(INSTRUMENTS, {}).get("source") != MACRO:
+            return None
+        vintages = [name.removeprefix(_VINTAGES) for name in self.data.sources if name.startswith(_VINTAGES)]
+        return vintages[0] if len(vintages) == 1 else None
 
     def scores(self, market: Market) -> pl.DataFrame:
         """Score forecast directions, with the loss of always saying the share of positive returns (base_loss)."""
@@ -381,9 +427,9 @@ class FactorModelNumbers(Numbers):
         if not found:
             return "still warming up: no model with memory has been estimated."
         result = max(found, key=lambda each: (each.model == CONDITIONAL[0], each.n_factors))
-        series = self.data.frame(INSTRUMENTS).filter(pl.col("month").is_in(list(result.months)))
-        names = series.drop("month", "stand_in").columns
-        instruments = instrument_series(series, names, result.months)
+        months = result.months[: result.n_estimated]
+        series = self.data.frame(INSTRUMENTS).filter(pl.col("month").is_in(list(months)))
+        instruments = instrument_series(series, self._instruments, months)
         path = _path(instruments, result)
         if path is None:
             return (
@@ -396,17 +442,17 @@ class FactorModelNumbers(Numbers):
             path=path,
             instruments=instruments,
             stand_ins=tuple(series["stand_in"].drop_nulls().unique(maintain_order=True)),
-            statistics=self._statistics(market, result),
+            statistics=self._statistics(market, result.loadings, months),
         )
 
-    def _statistics(self, market: Market, result: FactorModelResult) -> SufficientStatistics | None:
-        loadings, on_characteristics = result.loadings, bool(market.characteristics)
+    def _statistics(self, market: Market, loadings: Loadings, months: tuple[date, ...]) -> SufficientStatistics | None:
+        on_characteristics = bool(market.characteristics)
         if isinstance(loadings, CharacteristicLoadings) != on_characteristics or not self.data.has(market.sums):
             return None
-        rows = self.data.frame(market.sums).filter(pl.col("month").is_in(list(result.months)))
+        rows = self.data.frame(market.sums).filter(pl.col("month").is_in(list(months)))
         if isinstance(loadings, CharacteristicLoadings):
             return SufficientStatistics.from_frame(rows, market.characteristics)
-        return _asset_sums(rows, market.key, loadings, result.months)
+        return _asset_sums(rows, market.key, loadings, months)
 
 
 def _asset_sums(

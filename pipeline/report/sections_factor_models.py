@@ -13,8 +13,8 @@ from functools import partial
 import polars as pl
 from great_tables import GT
 
-from pipeline.evaluation.comparison_pairs import CONSTANT_BENCHMARKS
-from pipeline.evaluation.comparisons import LEVELS, HacSettings
+from pipeline.evaluation.comparison_pairs import CONSTANT_BENCHMARKS, Pair
+from pipeline.evaluation.comparisons import CLARK_WEST, DIEBOLD_MARIANO, LEVELS, HacSettings
 from pipeline.evaluation.forecast_moments import CLASSIFICATION_SUFFIX
 from pipeline.models.families import FAMILIES
 from pipeline.report import charts_factor_models as charts
@@ -45,6 +45,14 @@ _SIGNIFICANT = 0.05
 _PAPER = (
     " Published: what the text of the paper tells, of American stocks 1963 to 2014; other data, so not comparable one "
     "to one."
+)
+_NEGATIVE = (
+    "The test makes good for the noise of parameters that are zero: stars say that what the larger model has more is "
+    "not zero, and a negative difference can have them, where the larger model, being estimated, errs more."
+)
+_UNCONVERGED = (
+    " Not converged: the search stopped early or a limit on the factors is broken, so that these figures, p-values "
+    "included, say little."
 )
 _OBSERVED = f"{tables.SHARED}: 1 CAPM, 3 FF3, 4 Carhart, 5 FF5, 6 FF6."
 
@@ -106,55 +114,86 @@ def _parameters(market: Market, numbers: FactorModelNumbers) -> Sequence[Content
         published = published_table(market, int(number))
         table = tables.by_size(frame, _id(market, number), published, value="n_parameters", decimals=0)
         note = (note + (_PAPER if published.height else "")).strip()
-        contents.append(_table(market, number, table, frame, f"Free parameters of {what} in the newest month", note))
+        contents.append(_table(market, number, table, frame, f"Free parameters of {what}, newest estimation", note))
     return contents
 
 
 def _tested(
     market: Market,
     numbers: FactorModelNumbers,
+    pairs: Sequence[Pair],
     frame: pl.DataFrame,
     number: str,
     make: Callable[[pl.DataFrame, str], GT],
     title: str,
     note: str,
 ) -> Sequence[Content]:
-    """Show tests, or say that nothing can be tested."""
+    """Show tests of pairs, or say why nothing can be tested."""
     if frame.is_empty():
-        months = numbers.moments(market)["month"].n_unique()
+        return [_words(market, f"nothing to test: {_untested(market, numbers, pairs)}.")]
+    months = " to ".join(str(count) for count in dict.fromkeys((frame["n_months"].min(), frame["n_months"].max())))
+    note = f"{note} {months} months; Newey-West errors, Student's t. {LEGEND}"
+    return [_table(market, number, make(frame, _id(market, number)), frame, title, note)]
+
+
+def _untested(market: Market, numbers: FactorModelNumbers, pairs: Sequence[Pair]) -> str:
+    shared = numbers.common_months(market, pairs)
+    if shared:
         least = HacSettings().min_months
-        told = f"nothing to test: it takes two of these forecasts with {least} months in common; there are {months}."
-        return [_words(market, told)]
-    table = make(frame, _id(market, number))
-    return [_table(market, number, table, frame, title, f"{note} {LEGEND}")]
+        return f"it takes two of these forecasts with {least} months in common; there are {max(shared.values())}"
+    sizes = numbers.sizes(market)
+    if not sizes:
+        return "no conditional factor model has made a forecast"
+    if not pairs:
+        return f"it takes two numbers of factors, and K = {sizes[0]} alone is estimated"
+    return "of no two models that are compared here are both forecasts there"
+
+
+def _nested(frame: pl.DataFrame, pair: Callable[[str, str], str]) -> str:
+    """Say which pairs are nested and how they and the others are tested."""
+    tests = {
+        test: list(dict.fromkeys(pair(*row) for row in frame.filter(test=test).select("model", "benchmark").rows()))
+        for test in (CLARK_WEST, DIEBOLD_MARIANO)
+    }
+    parts = []
+    if tests[CLARK_WEST]:
+        parts.append(f"Nested, so Clark-West, one-sided: {'; '.join(tests[CLARK_WEST])}. {_NEGATIVE}")
+    if tests[DIEBOLD_MARIANO]:
+        parts.append(f"Not nested, so Diebold-Mariano, two-sided: {'; '.join(tests[DIEBOLD_MARIANO])}.")
+    return " ".join(parts)
 
 
 def _features(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
+    frame = numbers.features(market)
     note = (
-        "By how much the larger model errs less, percent squared. Panel A: all features against fewer; B: loadings on "
-        "characteristics; C: memory. One-sided, Newey-West errors. The test makes good for the noise of parameters "
-        "that are zero, so that a negative difference can be significant."
+        "By how much the model with more features errs less, percent squared. Panel A: all features against fewer; B: "
+        "loadings on characteristics; C: memory. "
+        f"{_nested(frame, lambda model, benchmark: f'{words(model)} against {words(benchmark)}')}"
     )
-    title = "Clark-West tests of model features"
-    return _tested(market, numbers, numbers.features(market), "4", tables.features, title, note)
+    pairs = [pair for panel in numbers.feature_pairs(market).values() for pair in panel]
+    return _tested(market, numbers, pairs, frame, "4", tables.features, "Tests of model features", note)
 
 
 def _more_factors(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
     title = f"Clark-West tests of the number of factors of {words(numbers.main(market))}"
-    note = "By how much the model with more errs less, percent squared. The diagonal tells whether one more helps."
-    return _tested(market, numbers, numbers.more_factors(market), "5", tables.more_factors, title, note)
+    note = (
+        "By how much the model with more errs less, percent squared; on the diagonal with one more. One-sided. "
+        f"{_NEGATIVE}"
+    )
+    pairs = numbers.size_pairs(market)
+    return _tested(market, numbers, pairs, numbers.tests(market, pairs), "5", tables.more_factors, title, note)
 
 
 def _benchmarks(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
-    main = numbers.main(market)
+    main, pairs = numbers.main(market), numbers.benchmark_pairs(market)
+    frame = numbers.tests(market, pairs)
     note = (
         "By how much the benchmark errs more, percent squared, on the asset-months that both forecast; negative where "
-        f"the benchmark is better. Two-sided, Newey-West errors. Each stands against {words(main)} with as many "
-        f"factors. {_OBSERVED}"
+        f"the benchmark is better. Each stands against {words(main)} with as many factors. {_OBSERVED} "
+        f"{_nested(tables.in_order(frame, 'benchmark'), lambda _, benchmark: words(benchmark))}"
     )
     make = partial(tables.benchmarks, main=main)
-    title = f"Diebold-Mariano tests of {words(main)} against benchmarks"
-    return _tested(market, numbers, numbers.benchmarks(market), "9", make, title, note)
+    return _tested(market, numbers, pairs, frame, "9", make, f"Tests of {words(main)} against benchmarks", note)
 
 
 def _explained(
@@ -169,10 +208,14 @@ def _explained(
         if isinstance(explained, str):
             return [_words(market, explained)]
         if not holds(explained):
-            return [_words(market, f"{explained.name} {lacking}")]
+            return [_words(market, f"{explained.model} {lacking}")]
         return build(explained)
 
     return built
+
+
+def _caution(explained: Explained) -> str:
+    return "" if explained.result.converged else _UNCONVERGED
 
 
 def _characteristics(explained: Explained) -> Sequence[Content]:
@@ -181,7 +224,7 @@ def _characteristics(explained: Explained) -> Sequence[Content]:
     note = (
         "Increase of the mean squared error in sample when a characteristic is shuffled within each month, percent "
         "squared: the exact expectation over all orders; beside it the standard deviation of one order. p: bootstrap "
-        f"of a row of Gamma that is zero. {_p_notes(frame)}"
+        f"of a row of Gamma that is zero. {_p_notes(frame)}{_caution(explained)}"
     ) + (" The paper finds 17 of 36." + _PAPER if published.height else "")
     make = partial(tables.ranking, name=_id(market, "6"), what="characteristic", published=published)
     title = f"Importance of characteristics, {explained.name}"
@@ -198,7 +241,7 @@ def _factor_instruments(explained: Explained) -> Sequence[Content]:
     note = (
         "Increase of the mean squared error in sample when the months of an instrument are shuffled, percent squared: "
         "mean and standard deviation of 100 orders. Of two that nearly repeat each other each alone looks important. "
-        f"p: bootstrap of a row of Omega that is zero. {_p_notes(frame)}{stand_ins}"
+        f"p: bootstrap of a row of Omega that is zero. {_p_notes(frame)}{stand_ins}{_caution(explained)}"
     ) + (" The paper finds five." + _PAPER if published.height else "")
     table = tables.ranking(frame, _id(market, "7"), "instrument", published)
     return [_table(market, "7", table, frame, f"Importance of factor instruments, {explained.name}", note)]
@@ -212,7 +255,7 @@ def _granger(explained: Explained) -> Sequence[Content]:
         return [_words(market, f"no Granger test: {error}.")]
     note = (
         "Coefficients of a VAR(1) of the factors, p-values in brackets. A row is a factor, a column what it responds "
-        f"to. {LEGEND}"
+        f"to. {LEGEND}{_caution(explained)}"
     ) + (_PAPER if published.height else "")
     table = tables.granger(frame, _id(market, "8"), published)
     return [_table(market, "8", table, frame, f"Granger tests, {explained.name}", note)]
@@ -220,20 +263,20 @@ def _granger(explained: Explained) -> Sequence[Content]:
 
 def _responses(explained: Explained) -> Sequence[Content]:
     numbers = range(1, explained.result.n_factors + 1)
-    newest = f"{explained.result.months[-1]:%Y-%m}"
+    newest = f"{explained.newest:%Y-%m}"
     return [
         Figure(
             charts=[charts.factor_responses(explained.factor_responses, number) for number in numbers],
             columns=3,
             caption=f"Figure 2. Responses of the factors of {explained.name} to an impulse of one standard deviation "
-            f"in each factor in {newest}, in standard deviations of the responding factor.",
+            f"in each factor in {newest}, in standard deviations of the responding factor.{_caution(explained)}",
         ),
         Figure(
             charts=[charts.instrument_responses(explained.instrument_responses, number) for number in numbers],
             columns=3,
-            caption="Figure 3. Responses to an impulse of one standard deviation in one factor instrument in the month "
-            "after, the others at their means, in standard deviations of the responding factor. Month 0 is the impulse "
-            "itself, later ones are memory.",
+            caption=f"Figure 3. Responses of the factors of {explained.name} to an impulse of one standard deviation "
+            "in one factor instrument in the month after, the others at their means, in standard deviations of the "
+            f"responding factor. Month 0 is the impulse itself, later ones are memory.{_caution(explained)}",
         ),
     ]
 
@@ -284,6 +327,18 @@ def _truth(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
     )
     table = tables.by_size(frame, _id(market, "truth"), published_table(market, 0), value="total_r2", decimals=1)
     return [_table(market, "truth", table, frame, "Total R² in sample of the newest estimates, percent", note)]
+
+
+def _vintage(numbers: FactorModelNumbers) -> Sequence[Content]:
+    vintage = numbers.single_vintage
+    if vintage is None:
+        return []
+    told = (
+        f"Factor instruments are FRED-MD series of one vintage, {vintage}, for all months: as of each month they are "
+        "cut at what had been published, but the values are those revised since. Models that take them know a little "
+        "of what came after, which no forecaster could."
+    )
+    return [Words(text=told)]
 
 
 def _models(numbers: FactorModelNumbers) -> Content:
@@ -345,13 +400,16 @@ SECTIONS = (
         intro="Conditional factor models explain returns by factors that are functions of observed series "
         "(instruments), with or without memory, and by loadings that are functions of characteristics or each asset's "
         "own. Every model is estimated on the months up to one, and forecasts the next.",
-        blocks=(_block(_errors, _moments, wants=tuple(market.moments for market in MARKETS)),),
+        blocks=(
+            Block(build=_vintage),
+            _block(_errors, _moments, wants=tuple(market.moments for market in MARKETS)),
+        ),
     ),
     Section(
         title="Features that matter",
         anchor="features",
-        intro="A model without memory, or without loadings on characteristics, is nested in the one with it; so the "
-        "difference of their errors tells what the feature is worth.",
+        intro="A model without memory is nested in the one with it. Loadings of single assets are not nested in "
+        "loadings on characteristics, nor these in those; between them the errors are compared as they are.",
         blocks=(_block(_features, _moments),),
     ),
     Section(
@@ -394,7 +452,9 @@ SECTIONS = (
     Section(
         title="Against benchmarks",
         anchor="benchmarks",
-        intro="Neither is nested in the other, so the errors are compared as they are.",
+        intro="The forecast zero is nested in every model, and so are observed factors that are among its instruments, "
+        "and the prevailing mean where assets have loadings of their own. No other benchmark and model are nested; "
+        "their errors are compared as they are.",
         blocks=(_block(_benchmarks, _moments),),
     ),
     Section(

@@ -110,8 +110,8 @@ def number(value: float | None, decimals: int, stars: str = "") -> str | None:
 
 
 def _wide(frame: pl.DataFrame, rows: str, columns: str, *, by: Sequence[str] = ()) -> pl.DataFrame:
-    """Spread the column ``cell`` over one column a value of ``columns``, rows in their order."""
-    order = sorted(set(frame[columns]), key=lambda name: (name != ANY, name))
+    """Spread the column ``cell`` over one column a value of ``columns``, rows in their order; 10 stands after 9."""
+    order = sorted(set(frame[columns]), key=lambda name: (name != ANY, len(name), name))
     return frame.pivot(on=columns, index=[*by, rows], values="cell", on_columns=order)
 
 

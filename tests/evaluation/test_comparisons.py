@@ -8,12 +8,15 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 
 from pipeline.evaluation.comparison_pairs import (
     Specification,
     available,
     benchmark_pairs,
     feature_pairs,
+    nested,
     size_pairs,
     specifications,
 )
@@ -32,6 +35,11 @@ from pipeline.evaluation.comparisons import (
 from pipeline.evaluation.forecast_moments import SCHEMA, classification_moments, forecast_moments
 from pipeline.evaluation.forecasts import with_realised
 from pipeline.evaluation.r2 import out_of_sample_r_squared
+from pipeline.models.concentrated_loss import AssetLoss, assets_with_loadings
+from pipeline.models.conditional_factors import instrument_matrix
+from pipeline.models.factor_model import Sample
+from pipeline.models.observed_factors import ObservedFactorModel
+from pipeline.simulation.factor_model import FactorModelSettings, simulate_factor_model
 
 SMALL, LARGE, ZERO = Specification("rdcfm", 1), Specification("rdcfm", 2), Specification("zero", 0)
 
@@ -60,12 +68,13 @@ def plain_series(case, benchmark, model) -> dict[str, np.ndarray]:
 
 
 def newey_west(series: np.ndarray, lags: int) -> float:
-    """Standard error of the mean with Bartlett weights, written out."""
+    """Standard error of the mean with Bartlett weights and Harvey, Leybourne and Newbold's correction, written out."""
     centred, periods = series - series.mean(), len(series)
     long_run = centred @ centred / periods
     for lag in range(1, lags + 1):
         long_run += 2 * (1 - lag / (lags + 1)) * (centred[lag:] @ centred[:-lag]) / periods
-    return np.sqrt(long_run / periods)
+    h = lags + 1
+    return np.sqrt(long_run / periods) / np.sqrt((periods + 1 - 2 * h + h * (h - 1) / periods) / periods)
 
 
 @pytest.mark.parametrize("lags", [None, 0, 6])
@@ -85,11 +94,35 @@ def test_statistics_agree_with_plain_loops_over_the_panel(case, moments, test, r
     assert result.statistic == pytest.approx(plain[test].mean(), abs=1e-12 * scale)
     assert result.standard_error == pytest.approx(newey_west(plain[test], used), rel=1e-10)
     fit = sm.OLS(plain[test], np.ones(40)).fit(cov_type="HAC", cov_kwds={"maxlags": used})
-    p = float(fit.pvalues[0])
-    if test == CLARK_WEST:
-        p = p / 2 if fit.tvalues[0] > 0 else 1 - p / 2
-    assert result.t == pytest.approx(float(fit.tvalues[0]), rel=1e-9)
-    assert result.p == pytest.approx(p, rel=1e-8)
+    corrected = float(fit.tvalues[0]) * float(fit.bse[0]) / newey_west(plain[test], used)
+    assert result.t == pytest.approx(corrected, rel=1e-9)
+    if used == 0:
+        # Without lags the correction is the variance's usual T - 1, and the test is Student's.
+        peer = ttest_1samp(plain[test], 0.0, alternative="greater" if test == CLARK_WEST else "two-sided")
+        assert (result.t, result.p) == pytest.approx((peer.statistic, peer.pvalue), rel=1e-8)
+    two_sided = 2.0 * student(39).sf(abs(corrected))
+    one_sided = two_sided / 2.0 if corrected > 0 else 1.0 - two_sided / 2.0
+    assert result.p == pytest.approx(one_sided if test == CLARK_WEST else two_sided, rel=1e-8)
+
+
+@pytest.mark.parametrize("n_months", [14, 23])
+def test_few_months_do_not_inflate_the_stars(n_months):
+    """One asset, forecasts that are constants: both series are independent normal months of mean zero."""
+    rng, draws = np.random.default_rng(n_months), 500
+    y, names = rng.normal(size=(draws, n_months)), [f"m{draw:04d}" for draw in range(draws)]
+    months = [date(2001 + t // 12, t % 12 + 1, 1) for t in range(n_months)]
+    rejected = {}
+    for test, (first, second) in {CLARK_WEST: (0.0, 0.2), DIEBOLD_MARIANO: (-0.2, 0.2)}.items():
+        rows = pl.DataFrame({"month": months * draws, "model_b": np.repeat(names, n_months), "r": y.ravel()})
+        moments = rows.select(
+            "month", model_a=pl.lit("a"), n_factors_a=1, model_b="model_b", n_factors_b=1, n=1, yy=pl.col("r") ** 2,
+            ya=first * pl.col("r"), yb=second * pl.col("r"), aa=pl.lit(first**2), ab=pl.lit(first * second),
+            bb=pl.lit(second**2),
+        )  # fmt: skip
+        pairs = [(Specification("a", 1), Specification(name, 1)) for name in names]
+        p = compare(moments, pairs, test)["p"]
+        rejected[test] = float((p < 0.05).mean())
+    assert all(0.025 <= share <= 0.075 for share in rejected.values()), rejected
 
 
 def test_a_toy_by_hand():
@@ -248,6 +281,39 @@ def test_the_pairs_of_the_tables(moments):
     }  # fmt: skip
     assert all(small.n_factors == large.n_factors for small, large in benchmarks if small.model not in ("zero", "mean"))
     assert available(benchmarks, moments) == [(ZERO, SMALL), (ZERO, LARGE)]
+
+
+def test_which_pairs_are_nested():
+    instruments = ("mkt_rf", "smb", "hml", "wml")
+    kinds = {
+        ("zero", 0, "rdcfm", 1): True, ("zero", 0, "cfm", 2): True,
+        ("mean", 1, "rcfm", 1): True, ("mean", 1, "rdcfm", 1): False,
+        ("dcfm", 2, "rdcfm", 2): True, ("cfm", 2, "rcfm", 2): True, ("dcfm", 2, "rdcfm", 1): False,
+        ("rcfm", 2, "rdcfm", 2): False, ("cfm", 1, "rdcfm", 1): False, ("cfm", 1, "dcfm", 1): False,
+        ("rdcfm", 1, "rdcfm", 2): True, ("rdcfm", 2, "rdcfm", 1): False, ("rdcfm", 1, "dcfm", 1): False,
+        ("capm", 1, "rcfm", 1): True, ("capm", 1, "rdcfm", 1): False, ("capm_conditional", 1, "rdcfm", 1): True,
+        ("carhart", 4, "cfm", 4): True, ("ff5", 5, "cfm", 5): False, ("q_conditional", 4, "dcfm", 4): False,
+        ("ipca", 1, "rdcfm", 1): False, ("pca", 1, "cfm", 1): False,
+    }  # fmt: skip
+    for (small, K, large, more), expected in kinds.items():
+        assert nested((Specification(small, K), Specification(large, more)), instruments) == expected, (small, large)
+    assert not nested((Specification("capm", 1), Specification("rcfm", 1)))
+
+
+def test_observed_factors_among_the_instruments_are_a_conditional_factor_model():
+    """Omega that picks them from centred instruments makes the same factors, loadings and forecasts."""
+    truth = simulate_factor_model(FactorModelSettings(n_months=90, n_assets=20))
+    series, returns = truth.sample.instruments, truth.sample.returns
+    picked = series.columns(series.names[:2])
+    observed = ObservedFactorModel(picked.names, model="observed").fit(Sample(observed=picked, returns=returns))
+    centre = series.values.mean(axis=0)
+    omega = np.vstack([centre[:2], np.eye(len(series.names))[:, :2]])
+    factors = instrument_matrix(series, centre) @ omega
+    np.testing.assert_allclose(factors, observed.factors, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(omega[0], observed.expected_factor, rtol=0, atol=1e-16)
+    enough = assets_with_loadings(returns, instrument_matrix(series, centre), 60)
+    np.testing.assert_allclose(AssetLoss(returns, enough).at(factors).loadings, observed.loadings.betas, atol=1e-12)
+    assert nested((Specification("ff3", 3), Specification("cfm", 3)), ("mkt_rf", "smb", "hml"))
 
 
 def test_classification_scores_are_means_of_monthly_means(make_forecasts):

@@ -118,6 +118,17 @@ def test_a_certain_probability_that_is_wrong_costs_a_finite_loss(make_forecasts)
     assert row["log_loss"] == pytest.approx((row["n"] - row["positives"]) * -np.log(np.finfo(float).eps), rel=1e-12)
 
 
+def test_a_return_of_zero_is_not_positive(make_forecasts):
+    """As the models for directions have it; see :mod:`pipeline.models.logistic_factors`."""
+    case = make_forecasts(models=(("rdcfm_logit", 1),), n_months=1)
+    still = case.returns.with_columns(ret_excess=0.0 * pl.col("ret_excess"))
+    sure = case.forecasts.with_columns(forecast=pl.lit(0.9))
+    row = classification_moments(sure, still, case.months, key="permno").row(0, named=True)
+    assert (row["positives"], row["hits"]) == (0, 0)
+    assert row["log_loss"] == pytest.approx(row["n"] * -np.log(0.1), rel=1e-12)
+    assert row["brier"] == pytest.approx(row["n"] * 0.81, rel=1e-12)
+
+
 def test_bad_input_is_refused(make_forecasts):
     case = make_forecasts(n_months=2, models=(("a", 1), ("b_logit", 1)))
 

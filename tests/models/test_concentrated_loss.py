@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.tools.numdiff import approx_fprime
 
 from pipeline.models import concentrated_loss
-from pipeline.models.concentrated_loss import AssetLoss, CharacteristicLoss
+from pipeline.models.concentrated_loss import AssetLoss, CharacteristicLoss, assets_with_loadings
 from pipeline.models.factor_model import AssetReturns
 from pipeline.models.managed_portfolios import SufficientStatistics
 from pipeline.simulation.factor_model import FactorModelSettings, SimulatedFactorModel, simulate_factor_model
@@ -24,10 +24,15 @@ def some_factors(seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(T, K)) + 0.2
 
 
+def own(returns: AssetReturns) -> AssetLoss:
+    """Loadings of all assets with 25 months."""
+    return AssetLoss(returns, assets_with_loadings(returns, np.ones((T, 1)), 25))
+
+
 def losses(truth: SimulatedFactorModel) -> dict[str, CharacteristicLoss | AssetLoss]:
     return {
         "characteristics": CharacteristicLoss(truth.sample.statistics, 24),
-        "assets": AssetLoss(truth.sample.returns, 25),
+        "assets": own(truth.sample.returns),
     }
 
 
@@ -56,7 +61,7 @@ def test_the_loss_from_the_statistics_is_that_of_the_panel(truth):
 
 def test_betas_are_least_squares_asset_by_asset(truth):
     returns, factors = truth.sample.returns.values, some_factors()
-    loss = AssetLoss(truth.sample.returns, 25)
+    loss = own(truth.sample.returns)
     profile, total, squares, few = loss.at(factors), 0.0, 0.0, 0
     for values, betas in zip(returns.T, profile.loadings, strict=True):
         there = ~np.isnan(values)
@@ -118,7 +123,7 @@ def test_turning_the_factors_turns_the_loadings_and_no_more(truth, seed):
 def test_the_order_of_the_assets_is_that_of_the_betas(truth):
     returns, factors = truth.sample.returns, some_factors()
     backwards = AssetReturns(months=returns.months, assets=returns.assets[::-1], values=returns.values[:, ::-1])
-    there, back = AssetLoss(returns, 25).at(factors), AssetLoss(backwards, 25).at(factors)
+    there, back = own(returns).at(factors), own(backwards).at(factors)
     np.testing.assert_allclose(back.loadings[::-1], there.loadings, rtol=1e-12)
     assert back.loss == pytest.approx(there.loss, rel=1e-12)
 
@@ -159,3 +164,20 @@ def test_collinear_factors_are_refused(truth, kind):
     loss = losses(truth)[kind]
     with pytest.raises(np.linalg.LinAlgError):
         loss.at(factors)
+
+
+def test_assets_over_whose_months_the_instruments_are_collinear_have_no_loadings(truth):
+    """Against the rank of each asset's own instruments."""
+    rng, returns = np.random.default_rng(8), truth.sample.returns
+    instruments = np.column_stack([np.ones(T), rng.normal(size=T), np.r_[np.zeros(30), rng.normal(size=10)]])
+    values = returns.values.copy()
+    values[30:, :3] = np.nan
+    values[:30, :3] = 0.01
+    held = AssetReturns(months=returns.months, assets=returns.assets, values=values)
+    found = assets_with_loadings(held, instruments, 25)
+    own_rows = [instruments[~np.isnan(column)] for column in values.T]
+    expected = [len(rows) >= 25 and np.linalg.matrix_rank(rows) == 3 for rows in own_rows]
+    assert found.tolist() == expected
+    assert not found[:3].any()
+    assert found.any()
+    np.testing.assert_array_equal(assets_with_loadings(held, 1e-9 * instruments, 25), found)

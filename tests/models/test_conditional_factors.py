@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tools.numdiff import approx_fprime
 
-from pipeline.models import conditional_factors, factor_recursion
+from pipeline.models import conditional_factors, factor_constraints, factor_recursion
 from pipeline.models.conditional_factors import ConditionalFactorModel, instrument_matrix
 from pipeline.models.factor_constraints import SMALLEST
 from pipeline.models.factor_model import AssetReturns, CrossSection, FactorModelResult, MonthlySeries, Sample
@@ -223,6 +223,8 @@ def test_extending_keeps_parameters_and_carries_the_factors_on(truth, name):
     np.testing.assert_allclose(same.factors, before.factors, atol=1e-13)
     np.testing.assert_allclose(same.expected_factor, before.expected_factor, atol=1e-13)
     assert later.months == sample.months
+    assert (later.n_estimated, later.n_carried) == (100, 20)
+    assert estimator.extend(later, sample).n_carried == 20
     assert np.array_equal(later.factors[:100], same.factors)
     assert all(later.parameters[key] is array for key, array in before.parameters.items())
     held = later.parameters
@@ -396,6 +398,43 @@ def test_settings_that_mean_nothing_are_refused(wrong, words):
 
 def test_a_search_that_is_stopped_says_so(truth):
     assert not model("rdcfm", max_iterations=1).fit(truth.sample).converged
+
+
+def test_a_search_that_ends_where_a_limit_is_broken_says_so(truth, monkeypatch):
+    estimator = model("rdcfm", max_norm=0.2)
+    found = estimator.fit(truth.sample)
+    sizes = np.sqrt(np.mean(found.factors**2, axis=0))
+    assert (sizes > 0.2 * np.sqrt(1.0 + factor_constraints.TOLERANCE)).all()
+    assert not found.converged
+    # The search itself came to an end: nothing but the limits is amiss.
+    monkeypatch.setattr(factor_constraints, "TOLERANCE", 1.0)
+    assert estimator.fit(truth.sample).converged
+
+
+@pytest.mark.parametrize("n_factors", [2, 3])
+@pytest.mark.parametrize("name", ["cfm", "rcfm"])
+def test_an_asset_whose_instruments_are_collinear_is_left_out(truth, name, n_factors):
+    """One instrument says nothing while the first asset lives; the others are estimated as if it were not there."""
+    held, returns = truth.sample.instruments, truth.sample.returns
+    late = replace(held, values=np.where(np.arange(120)[:, None] < 80, [1.0, 1.0, 0.0], 1.0) * held.values)
+    values = returns.values.copy()
+    values[:, 0] = np.where(np.arange(120) < 80, 0.01 * np.arange(120) % 0.07, np.nan)
+    sample = replace(truth.sample, instruments=late, returns=replace(returns, values=values))
+    fewer = replace(sample, returns=replace(returns, assets=returns.assets[1:], values=values[:, 1:]))
+    estimator = model(name, n_factors, max_iterations=30)
+    found, without = estimator.fit(sample), estimator.fit(fewer)
+    assert np.isnan(found.loadings.betas[0]).all()
+    assert found.n_parameters == without.n_parameters
+    assert found.loss == pytest.approx(without.loss, rel=1e-6)
+    assert found.squares == pytest.approx(without.squares, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dcfm", "rdcfm"])
+def test_instruments_that_repeat_each_other_are_named(truth, name):
+    held = truth.sample.instruments
+    twice = replace(held, values=held.values[:, [0, 0, 0]] * [1.0, 2.0, -3.0])
+    with pytest.raises(ValueError, match=r"3 factors of \['z00', 'z01', 'z02'\] come out collinear"):
+        model(name, 3).fit(replace(truth.sample, instruments=twice))
 
 
 @pytest.mark.parametrize("value", [0.1, 1e6, -3.3])

@@ -48,7 +48,7 @@ def result(loadings: AssetLoadings | CharacteristicLoadings) -> FactorModelResul
     return FactorModelResult(
         model="rdcfm", months=MONTHS, factors=rng.normal(size=(5, 2)), expected_factor=rng.normal(size=2),
         loadings=loadings, n_parameters=17, loss=0.1 + 0.2, squares=1.0 / 3.0, iterations=4, converged=False,
-        parameters={"omega": rng.normal(size=(3, 2)), "centre": rng.normal(size=2)}, link=LOGISTIC,
+        parameters={"omega": rng.normal(size=(3, 2)), "centre": rng.normal(size=2)}, link=LOGISTIC, n_carried=2,
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ def test_is_carried_on_under_its_gamma(sample: Sample) -> None:
     earlier = model.fit(sample.first(80))
     carried = model.extend(earlier, sample)
     assert carried.months == sample.months
+    assert (carried.n_estimated, carried.n_carried, carried.loss) == (80, 10, earlier.loss)
+    np.testing.assert_array_equal(carried.expected_factor, carried.factors.mean(axis=0))
     np.testing.assert_allclose(carried.factors[:80], earlier.factors, rtol=0, atol=1e-10)
     X, W, gamma = sample.statistics.X[85], sample.statistics.W[85], earlier.loadings.gamma
     np.testing.assert_allclose(carried.factors[85], np.linalg.solve(gamma.T @ W @ gamma, gamma.T @ X), rtol=1e-9)

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from pipeline.models import factor_recursion
+from pipeline.models.concentrated_loss import assets_with_loadings
 from pipeline.models.factor_model import (
     LOGISTIC,
     AssetReturns,
@@ -101,7 +102,7 @@ def fits(truth) -> dict[str, FactorModelResult]:
 def loss_of(sample: Sample, conditional: bool) -> PanelDirections | AssetDirections:
     if conditional:
         return PanelDirections(sample.panel, sign_statistics(sample.panel), 24)
-    return AssetDirections(sample.returns, 60)
+    return AssetDirections(sample.returns, assets_with_loadings(sample.returns, matrix_of(sample), 60))
 
 
 def matrix_of(sample: Sample) -> np.ndarray:
@@ -310,7 +311,8 @@ def test_an_asset_that_never_falls_gets_finite_loadings(truth, direction):
     values = truth.sample.returns.values.copy()
     values[:, 3] = direction * np.abs(values[:, 3])
     factors = np.abs(truth.factors)
-    separable = AssetDirections(replace(truth.sample.returns, values=values), 60).at(factors)
+    returns = replace(truth.sample.returns, values=values)
+    separable = AssetDirections(returns, assets_with_loadings(returns, matrix_of(truth.sample), 60)).at(factors)
     there = ~np.isnan(values[:, 3])
 
     def penalised(beta):

@@ -147,7 +147,31 @@ def test_zero_forecasts_zero(market, tmp_path):
     assert forecasts.tolist() == [0.0] * panel.height
     assert (loaded.n_factors, loaded.n_parameters, loaded.total_r2) == (0, 0, 0.0)
     assert loaded.loss == pytest.approx(float((market.panel["ret_excess"] ** 2).sum()), rel=1e-12)
-    assert ZeroForecast().extend(result, Sample(statistics=statistics)).months == statistics.months
+    earlier = ZeroForecast().fit(Sample(statistics=statistics.take(slice(0, 80))))
+    later = ZeroForecast().extend(earlier, Sample(statistics=statistics))
+    assert (later.months, later.n_estimated) == (statistics.months, 80)
+    assert (later.factors.shape, later.loss) == ((len(statistics.months), 0), earlier.loss)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_factors_go_on_and_loadings_stay_between_estimations(market, conditional):
+    sample = conditional_sample(market) if conditional else ragged_sample()
+    model = ObservedFactorModel(OBSERVED["carhart"], model="carhart", conditional=conditional)
+    before = model.fit(sample.first(70))
+    by_steps = model.extend(model.extend(before, sample.first(75)), sample.first(78))
+    after = model.extend(before, sample.first(78))
+    assert (after.months, after.n_estimated, after.n_carried) == (sample.months[:78], 70, 8)
+    expected = sample.observed.columns(OBSERVED["carhart"]).values[:78]
+    np.testing.assert_array_equal(after.factors, expected)
+    np.testing.assert_array_equal(after.expected_factor, np.ascontiguousarray(expected).mean(axis=0))
+    stored = FactorModelResult.from_arrays(*before.to_arrays())
+    turned = replace(stored, factors=np.asfortranarray(stored.factors))
+    for held in (stored, turned):
+        np.testing.assert_array_equal(model.extend(held, sample.first(78)).expected_factor, after.expected_factor)
+    assert after.loadings is before.loadings
+    assert (after.loss, after.squares, after.n_parameters) == (before.loss, before.squares, before.n_parameters)
+    np.testing.assert_array_equal(by_steps.factors, after.factors)
+    assert (by_steps.months, by_steps.n_carried) == (after.months, 8)
 
 
 def test_an_asset_needs_its_months():
@@ -214,7 +238,7 @@ def test_later_months_change_no_bit(market, conditional):
     )
     model = ObservedFactorModel(OBSERVED["ff6"], model="ff6", conditional=conditional)
     arrays, _ = model.fit(sample.through(month)).to_arrays()
-    again, _ = model.extend(model.fit(sample), disturbed.through(month)).to_arrays()
+    again, _ = model.fit(disturbed.through(month)).to_arrays()
     assert all(np.array_equal(arrays[name], again[name], equal_nan=True) for name in arrays)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -171,9 +172,46 @@ def test_later_months_change_no_bit(market):
     )
     model = PrincipalComponents(4, model="rp_pca", asset_months=40)
     arrays, text = model.fit(sample.through(sample.months[69])).to_arrays()
-    again, text_again = model.extend(model.fit(sample), disturbed.through(sample.months[69])).to_arrays()
+    again, text_again = model.fit(disturbed.through(sample.months[69])).to_arrays()
     assert text == text_again
     assert all(np.array_equal(arrays[name], again[name], equal_nan=True) for name in arrays)
+
+
+def test_weights_and_loadings_stay_between_estimations(market):
+    sample = sample_of(market)
+    model = PrincipalComponents(2, asset_months=40)
+    before = model.fit(sample.first(70))
+    after = model.extend(before, sample)
+    statistics = sample.statistics
+    by_hand = [sum(w * x / n for w, x in zip(before.parameters["weights"], X, strict=True))
+               for X, n in zip(statistics.X, statistics.n, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(after.factors, by_hand, rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(after.factors[:70], before.factors)
+    np.testing.assert_allclose(after.expected_factor, np.mean(by_hand, axis=0), rtol=0, atol=1e-15)
+    assert (after.months, after.n_estimated) == (sample.months, 70)
+    assert after.loadings is before.loadings
+    assert (after.loss, after.n_parameters) == (before.loss, before.n_parameters)
+
+
+def test_portfolios_that_are_the_assets_are_found_by_name_and_a_month_without_one_is_left_out():
+    rng = np.random.default_rng(7)
+    months = tuple(date(2000 + i // 12, i % 12 + 1, 1) for i in range(90))
+    names = tuple(f"P{i}" for i in range(6))
+    values = rng.normal(0.01, 0.05, (90, 6)) @ rng.normal(size=(6, 6))
+    values[:10, 2] = np.nan  # This one never enters the components.
+    values[85, 4] = np.nan
+    returns = AssetReturns(months=months, assets=names, values=values)
+    model = PrincipalComponents(2)
+    before = model.fit(Sample(returns=returns).first(80))
+    weights = before.parameters["weights"]
+    assert weights.shape == (6, 2)
+    assert not weights[2].any()
+    backwards = AssetReturns(months=months, assets=names[::-1], values=values[:, ::-1])
+    for held in (returns, backwards):
+        after = model.extend(before, Sample(returns=held))
+        assert after.months == (*months[:85], *months[86:])
+        assert (after.n_estimated, after.n_carried) == (80, 9)
+        np.testing.assert_allclose(after.factors[-1], np.nan_to_num(values[-1]) @ weights, rtol=1e-12)
 
 
 @settings(deadline=None, max_examples=20)

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.models.factor_model import AssetReturns, CrossSection, MonthlySeries, Sample
-from pipeline.models.families import FAMILIES, FactorModelSettings
+from pipeline.models.factor_model import AssetReturns, CrossSection, FactorModelResult, MonthlySeries, Sample
+from pipeline.models.families import FAMILIES, FactorModelSettings, Specification
 from pipeline.models.managed_portfolios import CONSTANT
-from pipeline.models.observed_factors import OBSERVED
+from pipeline.models.observed_factors import OBSERVED, ZeroForecast
 from pipeline.models.recursion import FORECAST_SCHEMA, SCHEMA, RecursionState, forecasts, model_month
 from pipeline.panel.calendar import shift
 from pipeline.simulation.factor_model import FactorModelSettings as Truth
@@ -83,6 +83,62 @@ def test_between_estimations_factors_are_carried_on_under_the_last_parameters(sa
     assert len(third.factors) == len(first.factors) + 2
     np.testing.assert_allclose(third.factors[: len(first.factors)], first.factors, rtol=0, atol=1e-14)
     assert frame.filter(n_factors=2)["iterations"].to_list()[1:] == [0, 0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_model_learns_between_estimations(family: str, sample: Sample) -> None:
+    """What was estimated stays, closed forms as well, and is counted over its own months."""
+    frame, states = _run(family, sample, list(sample.months[47:50]))
+    for name, first in states[0].results.items():
+        third = states[2].results[name]
+        for kind in ("gamma", "betas"):
+            assert np.array_equal(getattr(first.loadings, kind, 0), getattr(third.loadings, kind, 0), equal_nan=True)
+        assert (first.n_carried, third.n_carried, third.n_estimated) == (0, 2, 48), name
+        assert third.months == sample.months[:50]
+    own = ["n_months", "loss", "total_r2", "n_parameters", "n_loadings"]
+    for _, rows in frame.group_by("model", "n_factors"):
+        assert rows.select(own).unique().height == 1
+    assert frame["n_months"].unique().to_list() == [48]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_estimated_every_month_every_result_is_a_fit(family: str, sample: Sample) -> None:
+    settings = replace(SETTINGS, refit_months=1)
+    before = None
+    for month in sample.months[47:50]:
+        used = sample.through(month)
+        last = before
+        frame, before = model_month(FAMILIES[family].specifications(settings), used, last, month, settings)
+        assert frame["refitted"].all()
+        assert frame["n_months"].unique().to_list() == [len(used.months)]
+        for each in FAMILIES[family].specifications(settings):
+            plain = each.estimator.fit(used.begun(each.observed), None if last is None else last.results[each.name])
+            found, expected = before.results[each.name].to_arrays(), plain.to_arrays()
+            assert found[1] == expected[1]
+            assert all(np.array_equal(found[0][key], expected[0][key], equal_nan=True) for key in expected[0])
+
+
+def test_an_estimation_starts_from_the_last_result(sample: Sample) -> None:
+    starts: list[FactorModelResult | None] = []
+
+    class Watched(ZeroForecast):
+        def fit(self, sample: Sample, start: FactorModelResult | None = None) -> FactorModelResult:
+            starts.append(start)
+            return super().fit(sample, start)
+
+    settings, state, given = replace(SETTINGS, refit_months=2), None, []
+    for month in sample.months[47:52]:
+        given.append(None if state is None else state.results["zero.0"])
+        _, state = model_month([Specification("zero", 0, Watched())], sample.through(month), state, month, settings)
+    assert starts == given[::2]
+    assert starts[0] is None
+    assert starts[1] is not None
+
+
+def test_the_weight_of_the_means_is_that_of_the_settings() -> None:
+    for family, gamma in (("rp_pca", 3.5), ("pca", -1.0)):
+        found = FAMILIES[family].specifications(replace(SETTINGS, rp_gamma=3.5))
+        assert [each.estimator.gamma for each in found] == [gamma] * 2
 
 
 def test_later_months_of_the_sample_change_nothing(sample: Sample) -> None:

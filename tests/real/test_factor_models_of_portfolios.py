@@ -171,7 +171,9 @@ def test_forecasts_are_compared_out_of_sample(made: pl.DataFrame, panel: pl.Data
     series = _differences(made, panel)
     fit = sm.OLS(series, np.ones(len(series))).fit(cov_type="HAC", cov_kwds={"maxlags": found.lags})
     assert found.difference == pytest.approx(series.mean(), rel=1e-9)
-    assert found.t == pytest.approx(fit.tvalues[0], rel=1e-9)
+    h, T = found.lags + 1, len(series)
+    few_months = np.sqrt((T + 1 - 2 * h + h * (h - 1) / T) / T)
+    assert found.t == pytest.approx(fit.tvalues[0] * few_months, rel=1e-9)
     assert found.n_months == len(series) == 48
 
 

@@ -85,13 +85,17 @@ def test_the_error_of_the_forecast_zero_is_the_mean_square(numbers: FactorModelN
 
 def test_the_newest_recursion_is_the_one_stored(explained: Explained) -> None:
     assert (explained.result.model, explained.result.n_factors) == ("rdcfm", 2)
-    np.testing.assert_array_equal(explained.path.factors, explained.result.factors)
+    # The fixture's models are estimated once and carried on to the end.
+    assert explained.result.n_carried > 0
+    np.testing.assert_array_equal(explained.path.factors, explained.result.factors[: explained.result.n_estimated])
+    assert explained.newest == explained.result.months[explained.result.n_estimated - 1]
+    assert explained.statistics.months == explained.instruments.months
 
 
 def test_errors_in_sample_are_those_of_the_panel(explained: Explained, full: ReportData) -> None:
     panel = full.frame("bond_training_panel").sort("month", "isin")
     error, shuffled = [], []
-    for place, month in enumerate(explained.result.months):
+    for place, month in enumerate(explained.instruments.months):
         rows = panel.filter(month=month)
         loadings = instrument_matrix(rows, RANKED) @ explained.gamma
         residual = rows["ret_excess"].to_numpy() - loadings @ explained.path.factors[place]
@@ -101,7 +105,7 @@ def test_errors_in_sample_are_those_of_the_panel(explained: Explained, full: Rep
     most = explained.characteristics.row(0, named=True)
     column = [name.removesuffix("_r") for name in RANKED].index(most["name"])
     rng = np.random.default_rng(2)
-    for place, month in enumerate(explained.result.months):
+    for place, month in enumerate(explained.instruments.months):
         rows = panel.filter(month=month)
         matrix = instrument_matrix(rows, RANKED)
         drawn = []
@@ -121,7 +125,7 @@ def test_errors_with_loadings_of_assets_are_those_of_the_returns(
     found = numbers.explained(PORTFOLIOS)
     assert isinstance(found, Explained)
     betas = dict(zip(found.result.loadings.assets, found.result.loadings.betas, strict=True))
-    errors: dict[date, list[float]] = {month: [] for month in found.result.months}
+    errors: dict[date, list[float]] = {month: [] for month in found.instruments.months}
     for row in factor_models.table("test_portfolios").drop_nulls().iter_rows(named=True):
         beta = betas.get(row["portfolio"])
         if row["month"] in errors and beta is not None and np.isfinite(beta).all():
@@ -161,7 +165,7 @@ def test_responses_are_in_deviations_of_the_responding_factor(explained: Explain
 
 
 def test_differences_are_in_percent_squared(numbers: FactorModelNumbers) -> None:
-    tests = numbers.benchmarks(BONDS)
+    tests = numbers.tests(BONDS, numbers.benchmark_pairs(BONDS))
     assert set(tests["benchmark"]) >= {"mean", "zero", "capm", "capm_conditional", "pca", "rp_pca", "ipca"}
     gap = tests["mspe_benchmark"] - tests["mspe_model"] - tests["difference"]
     assert gap.abs().max() < 1e-10 * tests["mspe_model"].max()
@@ -233,7 +237,7 @@ def test_every_file_is_linked_and_every_link_a_file(files: dict[str, str]) -> No
 
 def test_csv_files_hold_all_numbers_unrounded(files: dict[str, str], numbers: FactorModelNumbers) -> None:
     read = pl.read_csv(io.StringIO(files["tables/bond_table_9.csv"]), schema_overrides={"stars": pl.String})
-    held = numbers.benchmarks(BONDS)
+    held = numbers.tests(BONDS, numbers.benchmark_pairs(BONDS))
     assert_frame_equal(read.with_columns(pl.col("stars").fill_null("")), held, check_exact=True)
     importance = pl.read_csv(io.StringIO(files["tables/bond_table_6.csv"]))
     assert importance.height == len(RANKED) > SHOWN
@@ -396,7 +400,7 @@ def test_collinear_factors_have_no_granger_test(factor_models_without: Without, 
 def test_models_without_characteristics_are_compared_with_what_there_is(numbers: FactorModelNumbers) -> None:
     assert numbers.main(PORTFOLIOS) == "rcfm"
     assert set(numbers.features(PORTFOLIOS)["panel"]) == {"C"}
-    assert set(numbers.more_factors(PORTFOLIOS)["model"]) == {"rcfm"}
+    assert {pair.model for pairs in numbers.size_pairs(PORTFOLIOS) for pair in pairs} == {"rcfm"}
     assert "portfolio_rdcfm" not in PORTFOLIOS.assets
 
 

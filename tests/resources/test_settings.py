@@ -37,9 +37,12 @@ def test_bonds_and_stocks_ask_for_their_own_shares(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[vix]\nwindow = 3", r"settings.toml \[\] has vix; there are .*vix_innovation"),
-        ("[vix_innovation]\nwidth = 3", r"\[vix_innovation\] has width; there are window, min_obs"),
-        ("[vix_innovation]\nwindow = 'long'", r"\[vix_innovation\] window is 'long'; it must be a int like 60"),
+        ("[vix]\nwindow = 3", r"settings.toml has vix; its sections are .*vix_innovation"),
+        ("[vix_innovation]\nwidth = 3", r"\[vix_innovation\] has width; its fields are window, min_obs"),
+        (
+            "[vix_innovation]\nwindow = 'long'",
+            r"\[vix_innovation\] window has 'long'; it must be a whole number like 60",
+        ),
         ("[vix_innovation]\nwindow = 5", r"\[vix_innovation\]: min_obs 36"),
         ("[bond_characteristics]\ncross_section = 1", r"write \[bond_characteristics.cross_section\]"),
         ("vix_innovation = 3", r"settings.toml has vix_innovation = 3; .* write \[vix_innovation\]"),
@@ -49,8 +52,10 @@ def test_bonds_and_stocks_ask_for_their_own_shares(tmp_path):
             '[bonds]\nbond_source = "trace"',
             r"^settings.toml \[bonds\]: bond_source is one of auto, trades, index, not 'trace'.$",
         ),
-        ("[bonds]\nbond_source = 1", r"\[bonds\] bond_source is 1; it must be a str like 'auto'"),
-        ("[bonds]\nsource = 'index'", r"\[bonds\] has source; there are bond_source"),
+        ("[bonds]\nbond_source = 1", r"\[bonds\] bond_source has 1; it must be a text like 'auto'"),
+        ("[bond_factor_models]\nn_factors = [1.5]", r"n_factors has 1.5; it must be a whole number like 1"),
+        ("[bond_factor_models]\nn_factors = 3", r"n_factors has 3; it must be a list like \[1, 2, 3, 4, 5, 6\]"),
+        ("[bonds]\nsource = 'index'", r"\[bonds\] has source; its fields are bond_source"),
         ("[bond_models]\nmin_present = 2", r"\[bond_models\]: min_present is 2.0; it is a share between 0 and 1"),
         ("[vix_innovation\n", "not valid TOML"),
     ],
