@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from textwrap import shorten
 
 import duckdb
 
@@ -215,6 +216,10 @@ def _parquet_cells(base: duckdb.DuckDBPyConnection, file: Path) -> tuple[str, li
     return source, [_Cell(name, '"' + name.replace('"', '""') + '"', dtype) for name, dtype, *_ in described]
 
 
+def _names_of(cells: Sequence[_Cell]) -> str:
+    return shorten(", ".join(cell.published for cell in cells), 300, placeholder=" ...")
+
+
 def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, _Cell]:
     names = Counter(cell.published.lower() for cell in cells)
     missing = [column for column in tabular.columns if column.name.lower() not in names]
@@ -223,7 +228,7 @@ def _matched(tabular: Tabular, file: Path, cells: Sequence[_Cell]) -> dict[str, 
         raise BadExtract(
             file=file,
             column=", ".join(absent),
-            problem=f"missing; the file has {', '.join(cell.published for cell in cells)[:300]}",
+            problem=f"missing; the file has {_names_of(cells)}",
             remedy="export the table with these columns",
         )
     repeated = [column.name for column in tabular.columns if names[column.name.lower()] > 1]

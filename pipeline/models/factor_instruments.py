@@ -129,8 +129,16 @@ def instrument_series(frame: pl.DataFrame, names: Sequence[str], months: Sequenc
     Raises
     ------
     ValueError
-        If a month is not there or a series is missing in it.
+        If a series is not a column, or none of the months is there, as where they are not first days of months.
     """
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise ValueError(f"the series {absent} are not in the table, which has {frame.columns}")
+    if months and not set(months) & set(frame["month"]):
+        raise ValueError(
+            f"none of the months from {min(months)} to {max(months)} is in the table of instruments; a month is named "
+            "by its first day"
+        )
     rows = pl.DataFrame({"month": list(months)}, schema={"month": pl.Date()}).join(frame, on="month", how="left")
     values = rows.sort("month").select(pl.col(list(names)).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
     return MonthlySeries(months=tuple(sorted(months)), names=tuple(names), values=values)

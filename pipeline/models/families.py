@@ -40,7 +40,8 @@ class FactorModelSettings:
     starts : int
         Starting values of the first estimation; later ones start from last month's parameters.
     max_iterations : int
-        Steps after which an estimation stops and says so.
+        Steps after which a search stops and says so; one without an earlier result searches twice, under soft limits on
+        the factors and under stiff ones.
     max_inflation, norm, max_norm : float, str and float
         Limits on the factors with memory; see :class:`pipeline.models.conditional_factors.ConditionalFactorModel`.
     rp_gamma : float
@@ -67,6 +68,11 @@ class FactorModelSettings:
         if self.refit_months < 1 or self.min_months < 24:
             raise ValueError(
                 f"refit_months ({self.refit_months}) must be at least 1, min_months ({self.min_months}) at least 24"
+            )
+        if self.asset_months > self.min_months:
+            raise ValueError(
+                f"asset_months ({self.asset_months}) is more than min_months ({self.min_months}), so that no asset "
+                "would have loadings of its own in the first month"
             )
         for family in FAMILIES.values():
             family.specifications(self)

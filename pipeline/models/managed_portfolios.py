@@ -102,7 +102,8 @@ def managed_portfolios(
     Raises
     ------
     ValueError
-        If a column is absent, an instrument or return is not finite, or an asset appears twice in a month.
+        If a column is absent, a month is not its first day, an instrument or return is not finite, or an asset appears
+        twice in a month.
 
     Notes
     -----
@@ -113,6 +114,9 @@ def managed_portfolios(
     if absent:
         raise ValueError(f"the training panel lacks the columns {absent}")
     wanted = sorted(set(months))
+    strange = [month for month in (*wanted, *panel["month"].unique()) if month.day != 1]
+    if strange:
+        raise ValueError(f"a month is named by its first day, not by {strange[0]}; take dt.month_start() of the dates")
     rows = panel.filter(pl.col("month").is_in(wanted), pl.col(response).is_not_null()).sort("month", key)
     _refuse_duplicates(rows, key)
     blocks = {label[0]: block for label, block in rows.partition_by("month", as_dict=True, maintain_order=True).items()}

@@ -99,3 +99,11 @@ def test_what_is_not_there_is_named() -> None:
         factor_instruments(_series().drop("q_roe"), MONTHS, EMPIRICAL)
     with pytest.raises(ValueError, match="'q_eg'"):
         factor_instruments(_series().drop("q_eg"), MONTHS, EMPIRICAL)
+
+
+def test_series_and_months_that_are_not_there_are_named():
+    table = pl.DataFrame({"month": [date(2001, 1, 1), date(2001, 2, 1)], "mkt_rf": [0.01, 0.02]})
+    with pytest.raises(ValueError, match=r"\['umd'\] are not in the table, which has \['month', 'mkt_rf'\]"):
+        instrument_series(table, ["mkt_rf", "umd"], [date(2001, 1, 1)])
+    with pytest.raises(ValueError, match="named by its first day"):
+        instrument_series(table, ["mkt_rf"], [date(2001, 1, 31), date(2001, 2, 28)])

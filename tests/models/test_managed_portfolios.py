@@ -106,6 +106,12 @@ def test_arrays_follow_the_frame_whatever_its_order(market):
     assert np.array_equal(early.W, statistics.W[:10])
 
 
+def test_months_that_are_not_first_days_are_refused(market):
+    late = market.panel.with_columns(pl.col("month").dt.month_end())
+    with pytest.raises(ValueError, match="a month is named by its first day, not by"):
+        managed_portfolios(late, market.instruments, market.months)
+
+
 def test_lists_of_another_length_are_refused(market):
     frame = managed_portfolios(market.panel, market.instruments, market.months[:2])
     with pytest.raises(ValueError, match="rebuild them"):
