@@ -26,7 +26,7 @@ ARCHITECTURES: dict[str, tuple[int, ...]] = {
 }
 """Units of the hidden layers of the source's models 1 to 4; the last is linear and has no batch normalisation."""
 
-MOMENTUM, EPSILON = 0.1, 1e-5
+EPSILON = 1e-5
 """Of batch normalisation, as is usual."""
 
 
@@ -186,7 +186,7 @@ def dropout_masks(design: Design, n_rows: int, generator: np.random.Generator, d
     return [part.view(-1, n_rows) for part in torch.split(whole, sizes)] if sizes else []
 
 
-def outputs(stack: Stack, batch: Batch, masks: Sequence[Tensor] | None = None) -> Tensor:
+def outputs(stack: Stack, batch: Batch, masks: Sequence[Tensor] | None = None, number: int = 1) -> Tensor:
     """Run all networks over a batch.
 
     Parameters
@@ -198,6 +198,10 @@ def outputs(stack: Stack, batch: Batch, masks: Sequence[Tensor] | None = None) -
     masks : sequence of Tensor or None
         Of :func:`dropout_masks` in training (empty without dropout): normalisation by the batch's own moments, which
         the running ones follow. None in evaluation: normalisation by the running moments, no dropout.
+    number : int
+        Of the batch in its epoch, from 1. The running moments are the plain means over the batches of an epoch so far:
+        the usual weight of a tenth needs tens of batches before it forgets where it started, and until then every
+        layer shrinks the differences between assets.
 
     Returns
     -------
@@ -215,7 +219,7 @@ def outputs(stack: Stack, batch: Batch, masks: Sequence[Tensor] | None = None) -
             parameters[f"scale_{k}"].view(-1),
             parameters[f"shift_{k}"].view(-1),
             training=masks is not None,
-            momentum=MOMENTUM,
+            momentum=1.0 / number,
             eps=EPSILON,
         )
         values = functional.silu(values).view(S, -1, R)

@@ -114,10 +114,10 @@ def train_epoch(
     batches = shuffled(panel.counts, configuration.batch_size, settings.fewest_dates, seed, epoch)
     generator = np.random.default_rng([seed, epoch, 1])
     total = torch.zeros(optimiser.stack.size, device=panel.device)
-    for dates in batches:
+    for number, dates in enumerate(batches, start=1):
         batch = panel.batch(dates)
         masks = dropout_masks(optimiser.stack.design, batch.n_rows, generator, panel.device)
-        losses = objective.loss(outputs(optimiser.stack, batch, masks), batch, rules)
+        losses = objective.loss(outputs(optimiser.stack, batch, masks, number), batch, rules)
         optimiser.step(losses)
         total += losses.detach()
     return (total / len(batches)).cpu().numpy()

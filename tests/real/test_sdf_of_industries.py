@@ -1,4 +1,4 @@
-"""Tables A.5 to A.7 of the source for ten industry portfolios and FRED-MD's vintage of 2023-01: Sharpe ratios maximised."""
+"""The tables A.5 to A.7 of the source for ten industry portfolios and FRED-MD of 2023-01: Sharpe ratio maximised."""
 
 from __future__ import annotations
 

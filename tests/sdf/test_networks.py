@@ -78,7 +78,8 @@ def test_against_modules_of_torch(tensors, architecture, training):
     masks = dropout_masks(design, batch.n_rows, np.random.default_rng(1)) if training else None
     for value in stack.parameters.values():
         value.requires_grad_(True)
-    found = outputs(stack, batch, masks)
+    # The tenth batch of an epoch has a tenth of the running moments, which is what torch gives every batch.
+    found = outputs(stack, batch, masks, number=10)
     target = torch.sin(torch.arange(batch.n_rows))
     (found * target).sum().backward()
     rows = torch.cat([batch.features, batch.macro.repeat_interleave(batch.counts, dim=0)], dim=1)
@@ -101,6 +102,34 @@ def test_against_modules_of_torch(tensors, architecture, training):
             torch.testing.assert_close(stack.parameters[f"shift_{k}"].grad[place], norm.bias.grad, rtol=2e-3, atol=2e-4)
             torch.testing.assert_close(stack.running[f"running_mean_{k}"][place], norm.running_mean)
             torch.testing.assert_close(stack.running[f"running_variance_{k}"][place], norm.running_var)
+
+
+def test_running_moments_are_plain_means_over_the_batches_of_an_epoch(tensors):
+    design = Design(n_features=5, n_macro=3, hidden=(4,), dropout=0.0)
+    (network,) = perturbed(design, 1)
+    stack, norm = stacked(design, [network]), nn.BatchNorm1d(4, momentum=None)
+    for number, dates in enumerate([[0, 1], [2, 3, 4], [5, 6]], start=1):
+        batch = tensors.batch(dates)
+        outputs(stack, batch, [], number)
+        rows = torch.cat([batch.features, batch.macro.repeat_interleave(batch.counts, dim=0)], dim=1)
+        weights = torch.cat([stack.parameters["weight_0"][0], stack.parameters["macro"][0]], dim=1)
+        norm(rows @ weights.t())
+    torch.testing.assert_close(stack.running["running_mean_0"][0], norm.running_mean)
+    torch.testing.assert_close(stack.running["running_variance_0"][0], norm.running_var)
+
+
+def test_an_epoch_of_one_batch_does_not_shrink_the_differences_between_assets(tensors):
+    """With a tenth of the batch's moments the networks would be near to constant where an epoch has few batches."""
+    design = Design(n_features=5, n_macro=0, hidden=ARCHITECTURES["deep"], dropout=0.0)
+    batch = tensors.batch(DATES)
+    spread = {}
+    for number in (1, 10):
+        stack = first_stack(design, 1, seed=4)
+        as_trained = outputs(stack, batch, [], number)
+        spread[number] = float(outputs(stack, batch).std() / as_trained.std())
+    # Not one: the running variances are those of a sample, which counts for a tenth in forty rows and eight layers.
+    assert spread[1] > 0.8
+    assert spread[10] < 0.2
 
 
 def macro_moves_outputs(tensors, dates):
