@@ -89,7 +89,10 @@ def _truth(page: Page, folder: Path) -> dict[str, Panel]:
 
 def _why_absent(workshop: Workshop, name: str) -> str:
     lacking = workshop.lacking(name)
-    return f"it needs {', '.join(lacking)}" if lacking else "it has not been materialised"
+    if lacking:
+        return f"it needs {', '.join(lacking)}"
+    begun = workshop.home.lake.first_month(name) is not None
+    return "their history is too short so far" if begun else "not materialised for these months"
 
 
 def write_report(page: Page, workshop: Workshop) -> Path:

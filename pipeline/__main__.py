@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         default=min(2, os.cpu_count() or 1),
         help="build so many assets at once; each process takes its own memory (default: two if there are processors)",
     )
-    run.add_argument("--size", default="demo", help="size of the market to simulate when there are no extracts")
+    run.add_argument(
+        "--size",
+        default="demo",
+        choices=["tiny", "demo", "notebook"],
+        help="size of the market to simulate when there are no extracts",
+    )
     ui = commands.add_parser("ui", help="open Dagster on 127.0.0.1")
     ui.add_argument("--port", default="3000")
     commands.add_parser("export", help="write full.csv and common_factors.csv of the firm panel")
@@ -107,6 +112,8 @@ def _run(arguments: argparse.Namespace) -> None:
     last = arguments.last or closed
     if last > closed:
         raise SystemExit(f"TO={last:%Y-%m} is not closed yet; the last closed month is {closed:%Y-%m}.")
+    if arguments.first and arguments.first > last:
+        raise SystemExit(f"FROM={arguments.first:%Y-%m} comes after the last month, {last:%Y-%m}.")
     _simulate_if_empty(home, arguments.size, last, console)
     home.prepare_dagster()
     run_everything(home, arguments.first, last, arguments.rebuild_from, console, arguments.processes)

@@ -124,6 +124,7 @@ def run_everything(
     workshop = Workshop(MONTHLY_ASSETS, home)
     console.print(f"Reading the extracts in {home.extracts_folder}", highlight=False, soft_wrap=True)
     workshop.refresh(workshop.buildable())
+    _show_unusable(workshop, console)
     _show_lacking(workshop, console)
     tags = {REBUILD_TAG: f"{rebuild_from:%Y-%m}"} if rebuild_from else {}
     launcher = Launcher(home, say, tags)
@@ -150,13 +151,23 @@ def agenda_of(workshop: Workshop, starts: Mapping[str, date], processes: int, pa
     return Agenda({**starts, **dict.fromkeys(page.asset for page in pages)}, upstream, processes)
 
 
+def _show_unusable(workshop: Workshop, console: Console) -> None:
+    """List the files among the extracts that are not read, each with the reason."""
+    home = workshop.home
+    for file, reason in sorted(home.extracts.unusable().items()):
+        named = file.relative_to(home.extracts_folder) if file.is_relative_to(home.extracts_folder) else file
+        console.print(f"Not read: {named}: {reason}", highlight=False, soft_wrap=True, markup=False)
+
+
 def _show_lacking(workshop: Workshop, console: Console) -> None:
-    """List the assets that can't be built and the files that each one lacks."""
-    lacking = {name: workshop.lacking(name) for name in workshop.assets}
-    if not any(lacking.values()):
+    """List the assets that can't be built and the files that they lack, those together that lack the same."""
+    without: dict[tuple[str, ...], list[str]] = {}
+    for name in workshop.assets:
+        if files := workshop.lacking(name):
+            without.setdefault(tuple(files), []).append(name)
+    if not without:
         return
     table = Table("not built", "lacks", title="Assets whose extracts are not there", title_justify="left")
-    for name, files in lacking.items():
-        if files:
-            table.add_row(name, ", ".join(files))
+    for lacked, names in without.items():
+        table.add_row(", ".join(names), ", ".join(lacked))
     console.print(table)

@@ -99,7 +99,10 @@ def factor_instruments(
     stand_ins = {name: STAND_INS[name] for name in settings.names if name in STAND_INS}
     absent = [name for name in (*settings.names, *stand_ins.values()) if name not in series.columns]
     if absent:
-        raise ValueError(f"the series {absent} of the {settings.source} instruments are not in their source")
+        raise ValueError(
+            f"the series {absent} of the {settings.source} instruments are not in their source, which has "
+            f"{[name for name in series.columns if name != 'month']}; choose another source in [factor_instruments]"
+        )
     calendar = pl.DataFrame({"month": list(months)}, schema={"month": pl.Date()})
     ordered = series.join(calendar, on="month", how="full", coalesce=True).sort("month")
     given_up = {name: _stood_in(name, other, settings.names) for name, other in stand_ins.items()}

@@ -14,17 +14,21 @@ from pipeline.report import (
     sections_macro,
     sections_models,
     sections_panel,
+    sections_sdf,
     sections_sorts,
     sections_trades,
+    tables_sdf,
 )
 from pipeline.report.blocks import Card, Page
 from pipeline.report.numbers import Numbers
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_factor_models import INSTRUMENTS, MARKETS, Explained, FactorModelNumbers
 from pipeline.report.numbers_firms import FILTERED, FirmNumbers
+from pipeline.report.numbers_sdf import FACTORS, INDEX, SdfNumbers
+from pipeline.report.numbers_sdf import MARKETS as SDF_MARKETS
 from pipeline.report.numbers_trades import LINK, NARROWED, TradeNumbers
 from pipeline.report.sort_statistics import VALUE
-from pipeline.report.tables_factor_models import words
+from pipeline.report.tables_factor_models import number, words
 from pipeline.report.trade_statistics import ELIGIBLE, PRICED
 
 
@@ -196,4 +200,30 @@ FACTOR_MODEL_PAGE = Page(
     truth_tables=("summary",),
     states=tuple(name for market in MARKETS for name in market.recurrent),
 )
-PAGES = (BOND_PAGE, FIRM_PAGE, TRADE_PAGE, FACTOR_MODEL_PAGE)
+
+
+def _sdf_cards(numbers: SdfNumbers) -> Iterator[Card]:
+    for market in SDF_MARKETS:
+        if numbers.data.has(market.earned, market.search):
+            objective, environment = numbers.preferred(market)
+            found = numbers.performance(market).filter(objective=objective, environment=environment)
+            for row in found.drop_nulls("sharpe").iter_rows(named=True):
+                note = f"{tables_sdf.words(objective, environment)}, {row['n_months']:,} months out of sample"
+                yield str(number(row["sharpe"], 2)), f"Sharpe ratio a month, {market.title.lower()}", note
+
+
+SDF_PAGE = Page(
+    asset="sdf_report",
+    file="sdf.html",
+    title="Stochastic discount factors",
+    subject="Stochastic discount factors by networks",
+    numbers=SdfNumbers,
+    cards=_sdf_cards,
+    sections=sections_sdf.SECTIONS,
+    truth=sections_sdf.TRUTH,
+    reference=sections_sdf.REFERENCE,
+    assets=(FACTORS, *dict.fromkeys(name for market in SDF_MARKETS for name in market.assets)),
+    tables=(INDEX,),
+    truth_tables=("factors",),
+)
+PAGES = (BOND_PAGE, FIRM_PAGE, TRADE_PAGE, FACTOR_MODEL_PAGE, SDF_PAGE)

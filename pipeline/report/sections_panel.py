@@ -23,7 +23,7 @@ def _coverage(numbers: BondNumbers) -> Content:
     return Figure(
         charts=drawn,
         columns=2,
-        caption="Bonds in the index snapshot at month end and bonds with a return of the month (left); share of all "
+        caption="Bonds in the snapshot of the month's end and bonds with a return of the month (left); share of all "
         "bond-months and characteristics that hold a value (right). Windows of up to 60 months fill up at the start.",
     )
 
@@ -96,7 +96,8 @@ SECTIONS = (
         title="Coverage",
         anchor="coverage",
         intro="How many bonds there are, and how many of their characteristics are known. A month's characteristics "
-        "are those of the bonds in its index snapshot; its returns those of the bonds held over from the month before.",
+        "are those of the bonds in the snapshot of its end, its returns those of the bonds held over from the month "
+        "before.",
         blocks=(
             Block(build=_coverage, either=("bond_characteristics", "bond_returns")),
             Block(build=_sectors, needs=("bond_returns",)),

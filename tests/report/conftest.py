@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from factor_model_frames import SERIES, factor_model_report
+from sdf_report_frames import sdf_report
 
 from pipeline.bonds.issuer_link import issuer_link_figures
 from pipeline.bonds.portfolios import BOND_SORTS
@@ -472,3 +473,9 @@ def factor_models(full: ReportData, firms: ReportData) -> ReportData:
 def factor_models_without(factor_models: ReportData) -> Callable[..., ReportData]:
     """Return the full report of factor models less the frames that are named."""
     return lambda *names, **changes: less(factor_models, *names, **changes)
+
+
+@pytest.fixture(scope="session")
+def sdf() -> ReportData:
+    """Return a report of stochastic discount factors with every frame."""
+    return sdf_report(named=MALICIOUS)

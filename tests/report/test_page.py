@@ -18,7 +18,7 @@ from pipeline.report.downloads import FOLDER
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_firms import FirmNumbers, row_blocks
 from pipeline.report.page import render
-from pipeline.report.pages import BOND_PAGE, FACTOR_MODEL_PAGE, FIRM_PAGE, PAGES, TRADE_PAGE
+from pipeline.report.pages import BOND_PAGE, FACTOR_MODEL_PAGE, FIRM_PAGE, PAGES, SDF_PAGE, TRADE_PAGE
 
 SECTIONS = BOND_PAGE.sections
 FILES = [page.file for page in PAGES]
@@ -27,6 +27,7 @@ _FIXTURES = {
     FIRM_PAGE.file: "firms",
     TRADE_PAGE.file: "trades",
     FACTOR_MODEL_PAGE.file: "factor_models",
+    SDF_PAGE.file: "sdf",
 }
 #: Frames without which less is shown and nothing is missed.
 _OPTIONAL = {
@@ -106,9 +107,9 @@ def test_every_section_has_contents_and_an_entry(which: Page, parsed: _Page) -> 
     assert _inner(parsed.links)[: len(anchors)] == [f"#{each}" for each in anchors]
     assert set(anchors) <= set(parsed.ids)
     assert parsed.tags.count("section") == len(anchors)
-    svgs = {BOND_PAGE.file: 60, FIRM_PAGE.file: 30, TRADE_PAGE.file: 20, FACTOR_MODEL_PAGE.file: 9}
+    svgs = {BOND_PAGE.file: 60, FIRM_PAGE.file: 30, TRADE_PAGE.file: 20, FACTOR_MODEL_PAGE.file: 9, SDF_PAGE.file: 13}
     assert parsed.tags.count("svg") > svgs[which.file]
-    found = {BOND_PAGE.file: 7, FIRM_PAGE.file: 7, TRADE_PAGE.file: 9, FACTOR_MODEL_PAGE.file: 32}
+    found = {BOND_PAGE.file: 7, FIRM_PAGE.file: 7, TRADE_PAGE.file: 9, FACTOR_MODEL_PAGE.file: 32, SDF_PAGE.file: 16}
     assert parsed.tags.count("table") == found[which.file]
     assert "lacking" not in parsed.classes
 
@@ -272,7 +273,8 @@ def test_charts_obey_the_grammar(page: Page, data_of: Callable[[Page], ReportDat
                     assert isinstance(chart, alt.TopLevelMixin)
                     chart.to_dict(validate=True)
                     drawn += 1
-    assert drawn > {BOND_PAGE.file: 25, FIRM_PAGE.file: 16, TRADE_PAGE.file: 13, FACTOR_MODEL_PAGE.file: 8}[page.file]
+    least = {BOND_PAGE.file: 25, FIRM_PAGE.file: 16, TRADE_PAGE.file: 13, FACTOR_MODEL_PAGE.file: 8, SDF_PAGE.file: 9}
+    assert drawn > least[page.file]
 
 
 def test_a_young_panel_says_so(firms: ReportData, firms_without: Callable[..., ReportData]) -> None:
