@@ -60,7 +60,7 @@ def _restated(tables, table: str, row: pl.Expr, column: str, value: pl.Expr):
 class Restatement:
     """Months that were built again after a change, and those whose content came out different, by asset.
 
-    The factor models are not among them: :func:`_factor_models` says for all tests alike which must be built.
+    The factor models are not among them: :func:`_estimates` says for all tests alike which must be built.
     """
 
     home: Home
@@ -148,7 +148,7 @@ SDF_ASSETS = ("sdf_search", "sdf", "sdf_returns")
 COMPARED = ("factor_forecasts", "forecast_moments", "direction_moments")
 
 
-def _factor_models(changed: dict[str, set[date]], last: date) -> dict[str, set[date]]:
+def _estimates(changed: dict[str, set[date]], last: date) -> dict[str, set[date]]:
     """Months of factor models, networks, their forecasts and evaluations that are built after these changes."""
     expected: dict[str, set[date]] = {}
     for market, (portfolios, panel, characteristics, returns, first) in MARKETS.items():
@@ -199,7 +199,7 @@ def _built_again(whole: Home, home: Home, names: Iterable[str] | None = None, la
     assert built.pop("factor_instruments", set()) == (_months(min(instruments), last) if instruments else set())
     # The bill rate is of the same partition.
     assert built.pop("test_portfolios", set()) == instruments
-    asked = {asset: months for asset, months in _factor_models(changed, last).items() if names is None}
+    asked = {asset: months for asset, months in _estimates(changed, last).items() if names is None}
     assert {asset: built.pop(asset) for asset in models & set(built)} == asked
     return Restatement(home, built, {asset: months for asset, months in changed.items() if asset not in models})
 

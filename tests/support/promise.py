@@ -68,7 +68,7 @@ objectives = ["{objective}"]
 environments = ["{environment}"]
 min_months = {months}
 search_months = 3
-epochs = 2
+epochs = 1
 ensemble = [1]
 [{market}_sdf.grid]
 architectures = ["shallow", "elastic_net"]
