@@ -71,22 +71,22 @@ search_months = 3
 epochs = 1
 ensemble = [1]
 [{market}_sdf.grid]
-architectures = ["shallow", "elastic_net"]
-batch_sizes = [256]
+architectures = [{architectures}]
+batch_sizes = [1024]
 rates = [0.005]
 l1 = [0.0]
 l2 = [0.01]
 [{market}_sdf.beta_grid]
-architectures = ["shallow"]
-batch_sizes = [256]
+architectures = ["elastic_net"]
+batch_sizes = [1024]
 rates = [0.001]
 l1 = [0.0]
 l2 = [0.0]
 """
-    for market, objective, environment, months in (
-        ("bond_portfolio", "mispricing", "full", 69),
-        ("bond", "sharpe", "full", 75),
-        ("stock", "sharpe", "no_macro", 135),
+    for market, objective, environment, months, architectures in (
+        ("bond_portfolio", "mispricing", "full", 69, '"shallow", "elastic_net"'),
+        ("bond", "sharpe", "full", 75, '"shallow"'),
+        ("stock", "sharpe", "no_macro", 135, '"elastic_net"'),
     )
 )
 
