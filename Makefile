@@ -13,15 +13,21 @@ RUN_FLAGS := $(if $(EXTRACTS),--extracts "$(EXTRACTS)") $(if $(FROM),--from $(FR
 	$(if $(REBUILD_FROM),--rebuild-from $(REBUILD_FROM)) $(if $(SIZE),--size $(SIZE)) \
 	$(if $(PROCESSES),--processes $(PROCESSES))
 
-.PHONY: run test test-long ui bench
+.PHONY: run test lint suite test-long ui bench
 
 run: $(VENV)/.installed
 	@$(BIN)/python -m pipeline run $(RUN_FLAGS)
 
+# Types take a minute of one processor; the tests begin meanwhile.
 test: $(VENV)/.installed
+	@$(MAKE) --no-print-directory -j2 lint suite
+
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+suite: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: $(VENV)/.installed
