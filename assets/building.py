@@ -18,7 +18,7 @@ import polars as pl
 from assets.contract import InvalidRows, primary_key, validated
 from assets.figures import Figures, nothing
 from assets.reads import OPENERS, Absent, Beginning, Inputs, Partitions, Read, Rows, Source, Vintages
-from pipeline.panel.calendar import FIRST_MONTH, shift
+from pipeline.panel.calendar import FIRST_MONTH, month_runs, shift
 from resources.content import month_contents, settings_hash
 from resources.home import Home
 from resources.lake import Manifest, month_label
@@ -404,7 +404,7 @@ class Workshop:
                 stale[month] = provenance
         done = len(months) - len(stale)
         progress(asset.name, done, len(months))
-        for chunk in chunks(list(stale), asset.chunk_months):
+        for chunk in month_runs(stale, asset.chunk_months):
             inputs = Inputs(sources, chunk[0], chunk[-1])
             made = asset.compute(inputs, chunk, self.home.settings)
             counted = made if isinstance(made, Counted) else Counted(made, {})
@@ -480,18 +480,6 @@ class Workshop:
         if not before.state:
             return Previous(frame)
         return Previous(frame, *self.home.models.load(asset.name, shift(month, -1), before.state))
-
-
-def chunks(months: Sequence[date], longest: int) -> Iterator[list[date]]:
-    """Split into runs of consecutive months, none longer than ``longest``."""
-    chunk: list[date] = []
-    for month in months:
-        if chunk and (len(chunk) == longest or month != shift(chunk[-1], 1)):
-            yield chunk
-            chunk = []
-        chunk.append(month)
-    if chunk:
-        yield chunk
 
 
 def _by_month(frame: pl.DataFrame, months: Sequence[date]) -> dict[date, pl.DataFrame]:

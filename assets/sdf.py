@@ -147,6 +147,14 @@ def _panel(market: Market, inputs: Inputs) -> SdfPanel:
     return sdf_panel(characteristics, inputs["returns"], _macro(market, inputs), months, **_named(market))
 
 
+def _target_months(market: Market, inputs: Inputs) -> list[date]:
+    """Months of a range in which any asset of the panel has a return, found without putting the panel together."""
+    before = inputs.lazy("characteristics").select(pl.col("month").dt.offset_by("1mo"), market.key)
+    earned = inputs.lazy("returns").filter(pl.col("ret_excess").is_finite()).select("month", market.key)
+    months = earned.join(before, on=["month", market.key], how="semi").select(pl.col("month").unique()).collect()
+    return months["month"].to_list()
+
+
 def _named(market: Market) -> dict[str, Any]:
     return {"key": market.key, "names": market.features, "group": None if market.group is None else "group"}
 
@@ -178,9 +186,10 @@ def due(months: int, settings: SdfSettings) -> bool:
 
 def _search(market: Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     chosen = market.settings(settings)
-    panel = with_returns(inputs.once("panel", lambda: _panel(market, inputs)).through(month))
-    if not due(len(panel.months), chosen):
+    known = inputs.once("months", lambda: _target_months(market, inputs))
+    if not due(sum(each <= month for each in known), chosen):
         return Step(pl.DataFrame(schema=SEARCH_SCHEMA))
+    panel = with_returns(inputs.once("panel", lambda: _panel(market, inputs)).through(month))
     from pipeline.sdf import walk_forward
 
     with _one_thread():

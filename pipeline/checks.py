@@ -11,9 +11,9 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from assets.building import MonthlyAsset, Workshop, chunks
+from assets.building import MonthlyAsset, Workshop
 from assets.contract import broken_rules
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import month_runs, shift
 from pipeline.panel.rules import holds
 from pipeline.partitions import months_of
 from resources.content import month_contents
@@ -35,7 +35,7 @@ def stored_rows(
     """Keys are unique, values in range, and the rows are those that the manifest was written for."""
     failures: Failures = {}
     schema, lake = workshop.schemas[asset.name], workshop.home.lake
-    for chunk in chunks(months, asset.chunk_months):
+    for chunk in month_runs(months, asset.chunk_months):
         parts = {month: lake.stored(asset.name, month) for month in chunk}
         rows = pl.concat(parts.values())
         contents = month_contents(rows.sort(workshop.order(asset.name), maintain_order=True), chunk)

@@ -20,7 +20,7 @@ from pipeline.bonds.trace_reports import first_issues, groups
 from pipeline.bonds.trace_revisions import VALUES
 from pipeline.bonds.trace_settings import TraceSettings
 from pipeline.bonds.trace_trades import Counts
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import month_runs, shift
 
 SCHEMA = {
     "month": pl.Date(),
@@ -111,7 +111,7 @@ def trace_months(
     next, besides what is left of a month and of the reports that came late; of all bonds, the days of up to a year.
     """
     settings, known = settings or TraceSettings(), first_issues(issues)
-    for block in _blocks(sorted(set(months))):
+    for block in month_runs(sorted(set(months)), _BLOCK):
         window = reports.lazy().filter(pl.col("month").is_between(shift(block[0], -1), block[-1]))
         parts: list[dict[date, GroupMonth]] = []
         changed = [pl.DataFrame(schema=SCHEMA)]
@@ -122,17 +122,6 @@ def trace_months(
         changes = pl.concat(changed)
         for month in block:
             yield _together(month, [built.pop(month) for built in parts], changes.filter(pl.col("month") == month))
-
-
-def _blocks(months: Sequence[date]) -> Iterator[list[date]]:
-    block: list[date] = []
-    for month in months:
-        if block and (len(block) == _BLOCK or month != shift(block[-1], 1)):
-            yield block
-            block = []
-        block.append(month)
-    if block:
-        yield block
 
 
 def _together(month: date, parts: Sequence[GroupMonth], changed: pl.DataFrame) -> TraceMonth:

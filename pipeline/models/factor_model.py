@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from pipeline.models.managed_portfolios import SufficientStatistics
-from pipeline.models.storage import load_arrays, save_arrays
+from pipeline.models.storage import below, load_arrays, save_arrays
 
 _EPOCH = date(1970, 1, 1)
 _COUNTS = ("n_parameters", "iterations", "converged", "n_carried")
@@ -453,7 +453,6 @@ class FactorModelResult:
             if "gamma" in arrays
             else AssetLoadings(assets=tuple(json.loads(text["assets"])), betas=arrays["betas"])
         )
-        prefix = "parameter."
         return cls(
             model=text["model"],
             months=tuple(_EPOCH + timedelta(days=int(days)) for days in arrays["months"]),
@@ -462,7 +461,7 @@ class FactorModelResult:
             loadings=loadings,
             loss=float(arrays["numbers"][0]),
             squares=float(arrays["numbers"][1]),
-            parameters={name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)},
+            parameters=below(arrays, "parameter."),
             link=text["link"],
             **json.loads(text["counts"]),
         )

@@ -10,16 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
 from pipeline.models.factor_model import CharacteristicLoadings, CrossSection, FactorModelResult, Sample
 from pipeline.models.families import FactorModelSettings, Specification
+from pipeline.models.storage import below
 from pipeline.panel.calendar import month_number
-
-_Value = TypeVar("_Value")
 
 SCHEMA: dict[str, pl.DataType] = {
     "month": pl.Date(),
@@ -79,15 +77,10 @@ class RecursionState:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> RecursionState:
         """Rebuild what :meth:`to_arrays` gave."""
         results = {
-            name: FactorModelResult.from_arrays(_below(arrays, name), _below(text, name))
+            name: FactorModelResult.from_arrays(below(arrays, f"{name}/"), below(text, f"{name}/"))
             for name in json.loads(text["results"])
         }
         return cls(month=date.fromisoformat(text["month"]), results=results)
-
-
-def _below(values: Mapping[str, _Value], name: str) -> dict[str, _Value]:
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
 
 
 def model_month(

@@ -1,18 +1,28 @@
 """Arrays and text of a fitted model in one safetensors file, exactly and reproducibly.
 
-Here belongs the file format alone; what a model keeps is decided by its own ``to_arrays`` and ``from_arrays``.
+Here belong the file format and the names of what is kept of several things at once; what a model keeps is decided by
+its own ``to_arrays`` and ``from_arrays``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 _TEXT = "text"
+
+_Value = TypeVar("_Value")
+
+
+def below(values: Mapping[str, _Value], prefix: str) -> dict[str, _Value]:
+    """Return the values whose names begin with a prefix, which is taken off."""
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray], text: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ in which windows are counted. Trading days, partitions and the reading of vendor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import polars as pl
@@ -41,6 +41,18 @@ def shift(month: date, months: int) -> date:
 def month_range(first: date, last: date) -> list[date]:
     """Return every month from ``first`` to ``last``, both included; empty when ``last`` is earlier."""
     return [month_of(number) for number in range(month_number(first), month_number(last) + 1)]
+
+
+def month_runs(months: Iterable[date], longest: int) -> Iterator[list[date]]:
+    """Split ascending months into runs of consecutive ones, none longer than ``longest``."""
+    run: list[date] = []
+    for month in months:
+        if run and (len(run) == longest or month != shift(run[-1], 1)):
+            yield run
+            run = []
+        run.append(month)
+    if run:
+        yield run
 
 
 def last_closed_month(today: date) -> date:

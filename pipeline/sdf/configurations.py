@@ -5,6 +5,7 @@ Nothing here needs tensors: settings can be read and compared without loading a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -123,6 +124,12 @@ class TrainingSettings:
             raise ValueError(f"epochs, patience and bound must be positive: {self}")
 
 
+def refuse_seeds(seeds: Sequence[int]) -> None:
+    """Refuse the seeds of an ensemble that is empty or trains a member twice."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"the seeds {seeds} must be there and differ")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """A search and the ensemble of its winner.
@@ -146,5 +153,4 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         """Refuse an empty ensemble and repeated seeds."""
-        if not self.ensemble or len(set(self.ensemble)) < len(self.ensemble):
-            raise ValueError(f"the seeds {self.ensemble} must be there and differ")
+        refuse_seeds(self.ensemble)

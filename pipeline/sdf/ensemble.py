@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.models.storage import load_arrays, save_arrays
+from pipeline.models.storage import below, load_arrays, save_arrays
 from pipeline.sdf.batches import Batch, TensorPanel
 from pipeline.sdf.configurations import Configuration, TrainingSettings
 from pipeline.sdf.networks import Design, outputs, stacked
 from pipeline.sdf.panel import SdfPanel, Standardisation
 from pipeline.sdf.training import Progress, Trained, design_for, quiet, train, train_on
-
-_STANDARDISATION = ("mean", "scale", "macro_mean", "macro_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +100,7 @@ class Ensemble:
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """Return everything as named arrays and named strings, without loss of precision."""
         scaling = self.standardisation
-        arrays = {f"standardisation.{name}": getattr(scaling, name) for name in _STANDARDISATION}
-        arrays |= {"scores": self.scores, "epochs": self.epochs}
+        arrays = scaling.to_arrays() | {"scores": self.scores, "epochs": self.epochs}
         for place, member in enumerate(self.members):
             arrays |= {f"member_{place}.{name}": array for name, array in member.items()}
         text = {
@@ -120,17 +117,15 @@ class Ensemble:
     def from_arrays(cls, arrays: dict[str, np.ndarray], text: dict[str, str]) -> Ensemble:
         """Return what :meth:`to_arrays` was called on."""
         values: dict[str, Any] = {name: json.loads(value) for name, value in text.items()}
-        names, macro_names = (tuple(each) for each in values["names"])
-        scaling = {name: arrays[f"standardisation.{name}"] for name in _STANDARDISATION}
         first, last = (date.fromisoformat(each) for each in values["months"])
         return cls(
             configuration=Configuration(**values["configuration"]),
             settings=TrainingSettings(**values["settings"]),
-            standardisation=Standardisation(names=names, macro_names=macro_names, **scaling),
+            standardisation=Standardisation.from_arrays(arrays, *values["names"]),
             first=first,
             last=last,
             seeds=tuple(values["seeds"]),
-            members=tuple(_with_prefix(arrays, f"member_{place}.") for place in range(len(values["seeds"]))),
+            members=tuple(below(arrays, f"member_{place}.") for place in range(len(values["seeds"]))),
             scores=arrays["scores"],
             epochs=arrays["epochs"],
             endings=tuple(values["endings"]),
@@ -243,7 +238,3 @@ def before_test(training: SdfPanel, validation: SdfPanel) -> None:
         raise ValueError("training needs months, and the validation months must follow them")
     training.known_returns()
     validation.known_returns()
-
-
-def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.models.storage import below
 from pipeline.panel.calendar import shift
 from pipeline.sdf.batches import TensorPanel
 from pipeline.sdf.configurations import Configuration, SearchSettings
@@ -28,13 +29,12 @@ from pipeline.sdf.gan_training import TrainedGan, bound_for, train_gan
 from pipeline.sdf.model import portfolio_returns
 from pipeline.sdf.objectives import Bound, clipped_dates
 from pipeline.sdf.panel import SdfPanel, Standardisation
-from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, fingerprint, quiet_pieces
-from pipeline.sdf.training import NO_SCORE, NOT_FINITE, Progress, quiet
+from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, fingerprint, fresh, quiet_pieces, winner
+from pipeline.sdf.training import Progress, quiet
 
 EQUAL, OFTEN = 0.01, 0.5
 """Dispersion below which a month's weights are equal, and the share of such months above which it is a collapse."""
 
-_STANDARDISATION = ("mean", "scale", "macro_mean", "macro_scale")
 _NETWORKS = ("weights", "moments")
 
 
@@ -171,8 +171,11 @@ class GanResult:
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """Return everything as named arrays and named strings, without loss of precision."""
         scaling = self.standardisation
-        arrays = {f"standardisation.{name}": getattr(scaling, name) for name in _STANDARDISATION}
-        arrays |= {"scores": self.scores, "unconditional_scores": self.unconditional_scores, "epochs": self.epochs}
+        arrays = scaling.to_arrays() | {
+            "scores": self.scores,
+            "unconditional_scores": self.unconditional_scores,
+            "epochs": self.epochs,
+        }
         arrays |= {"dispersion": self.equality.dispersion}
         for place, member in enumerate(self.members):
             for network in _NETWORKS:
@@ -191,19 +194,17 @@ class GanResult:
     def from_arrays(cls, arrays: dict[str, np.ndarray], text: dict[str, str]) -> GanResult:
         """Return what :meth:`to_arrays` was called on."""
         values: dict[str, Any] = {name: json.loads(value) for name, value in text.items()}
-        names, macro_names = (tuple(each) for each in values["names"])
-        scaling = {name: arrays[f"standardisation.{name}"] for name in _STANDARDISATION}
         first, last = (date.fromisoformat(each) for each in values["months"])
         seeds = tuple(values["seeds"])
         return cls(
             configuration=Configuration(**values["configuration"]),
             settings=GanTrainingSettings(**values["settings"]),
-            standardisation=Standardisation(names=names, macro_names=macro_names, **scaling),
+            standardisation=Standardisation.from_arrays(arrays, *values["names"]),
             first=first,
             last=last,
             seeds=seeds,
             members=tuple(
-                {network: _with_prefix(arrays, f"member_{place}.{network}.") for network in _NETWORKS}
+                {network: below(arrays, f"member_{place}.{network}.") for network in _NETWORKS}
                 for place in range(len(seeds))
             ),
             scores=arrays["scores"],
@@ -322,8 +323,8 @@ def search_gan(
     for number, configuration in enumerate(configurations, start=1):
         name = "gan_" + "_".join(str(value) for value in asdict(configuration).values())
         identity = {"origin": origin, "configuration": json.dumps(asdict(configuration))}
-        stored = pieces.get(name)
-        if stored is None or not identity.items() <= stored[1].items():
+        stored = fresh(pieces, name, identity)
+        if stored is None:
             told = progress(name, number, len(configurations))
             one = train_gan(*tensors, configuration, settings.seed, settings.training, told)
             numbers = {"scores": one.score, "unconditional_scores": one.unconditional_score}
@@ -335,18 +336,11 @@ def search_gan(
     return _chosen(configurations, found)
 
 
-def _chosen(
-    configurations: tuple[Configuration, ...], found: Sequence[tuple[dict[str, np.ndarray], dict[str, str]]]
-) -> GanSearchResult:
+def _chosen(configurations: tuple[Configuration, ...], found: Sequence[Stored]) -> GanSearchResult:
     """Join the pieces and take the best of the candidates, the first of several."""
     arrays = {name: np.concatenate([each[name] for each, _ in found]) for name in found[0][0]}
     endings = tuple(text["ending"] for _, text in found)
-    candidates = np.where([ending in (NOT_FINITE, NO_SCORE) for ending in endings], -np.inf, arrays["scores"])
-    best = int(np.argmax(candidates))
-    if not np.isfinite(candidates[best]):
-        raise ArithmeticError(
-            f"none of {len(endings)} configurations has a score; they ended as {sorted(set(endings))}"
-        )
+    best = winner(arrays["scores"], endings)
     return GanSearchResult(
         winner=configurations[best],
         score=float(arrays["scores"][best]),
@@ -398,10 +392,6 @@ def _with_history(scaling: Standardisation, panel: SdfPanel, history: SdfPanel |
     if history is not None:
         history = scaling.apply(history.between(shift(panel.months[0], 1 - HISTORY), panel.months[0]))
     return sequenced(scaling.apply(panel), history)
-
-
-def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _tensors(

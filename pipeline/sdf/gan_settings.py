@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.sdf.configurations import Grid
+from pipeline.sdf.configurations import Grid, refuse_seeds
 
 HISTORY = 12
 """Months of macro series that the recurrent layer reads: those known at the end of the 12 months before the target."""
@@ -94,5 +94,4 @@ class GanSearchSettings:
 
     def __post_init__(self) -> None:
         """Refuse an empty ensemble and repeated seeds."""
-        if not self.ensemble or len(set(self.ensemble)) < len(self.ensemble):
-            raise ValueError(f"the seeds {self.ensemble} must be there and differ")
+        refuse_seeds(self.ensemble)

@@ -6,7 +6,7 @@ Here belong NumPy arrays and dates. Tensors and batches stand in :mod:`pipeline.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,6 +15,8 @@ import numpy as np
 
 # A column whose scale is below this share of its largest value is constant but for rounding.
 _CONSTANT = 1e-6
+
+_MOMENTS = ("mean", "scale", "macro_mean", "macro_scale")
 
 # Rows that are summed in double precision, or scaled, at once.
 _CHUNK = 1 << 16
@@ -224,6 +226,18 @@ class Standardisation:
             macro_mean=macro_mean,
             macro_scale=macro_scale,
         )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return means and scales under names of their own; the columns' names are kept beside them."""
+        return {f"standardisation.{name}": getattr(self, name) for name in _MOMENTS}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], names: Sequence[str], macro_names: Sequence[str]
+    ) -> Standardisation:
+        """Return what :meth:`to_arrays` was called on."""
+        held = {name: arrays[f"standardisation.{name}"] for name in _MOMENTS}
+        return cls(names=tuple(names), macro_names=tuple(macro_names), **held)
 
     def apply(self, panel: SdfPanel) -> SdfPanel:
         """Return the panel scaled, float32 without missing values.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -128,8 +128,8 @@ def search(
     found: list[Stored] = []
     for number, (name, configurations) in enumerate(grid.items(), start=1):
         identity = {"origin": origin, "configurations": json.dumps([asdict(each) for each in configurations])}
-        stored = pieces.get(name)
-        if stored is None or not identity.items() <= stored[1].items():
+        stored = fresh(pieces, name, identity)
+        if stored is None:
             told = progress(name, number, len(grid))
             trained = train(seen, held_back, configurations, settings.seed, settings.training, told)
             arrays = {
@@ -160,14 +160,32 @@ def fingerprint(training: SdfPanel, validation: SdfPanel, settings: SearchSettin
     return digest.hexdigest()
 
 
-def _chosen(configurations: tuple[Configuration, ...], found: Sequence[Stored]) -> SearchResult:
-    """Join the pieces and take the best of the candidates."""
-    scores, epochs, run = (np.concatenate([each[0][name] for each in found]) for name in ("scores", "epochs", "run"))
-    endings = tuple(ending for _, text in found for ending in json.loads(text["endings"]))
+def fresh(pieces: Pieces, name: str, identity: Mapping[str, str]) -> Stored | None:
+    """Return a piece if it is there and its text says what ``identity`` does, that is, if it is of the same search."""
+    stored = pieces.get(name)
+    return stored if stored is not None and identity.items() <= stored[1].items() else None
+
+
+def winner(scores: np.ndarray, endings: Sequence[str]) -> int:
+    """Return the place of the best score among the usable trainings; of several the first.
+
+    Raises
+    ------
+    ArithmeticError
+        If there is none.
+    """
     candidates = np.where([ending in (NOT_FINITE, NO_SCORE) for ending in endings], -np.inf, scores)
     best = int(np.argmax(candidates))
     if not np.isfinite(candidates[best]):
         raise ArithmeticError(f"none of {len(scores)} configurations has a score; they ended as {sorted(set(endings))}")
+    return best
+
+
+def _chosen(configurations: tuple[Configuration, ...], found: Sequence[Stored]) -> SearchResult:
+    """Join the pieces and take the best of the candidates."""
+    scores, epochs, run = (np.concatenate([each[0][name] for each in found]) for name in ("scores", "epochs", "run"))
+    endings = tuple(ending for _, text in found for ending in json.loads(text["endings"]))
+    best = winner(scores, endings)
     return SearchResult(
         winner=configurations[best],
         score=float(scores[best]),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
+from pipeline.models.storage import below
 from pipeline.sdf.assembly import with_columns, with_seen_columns
 from pipeline.sdf.beta import BetaResult, estimate_betas, labels
 from pipeline.sdf.ensemble import Ensemble, refit, train_ensemble
@@ -23,8 +23,6 @@ from pipeline.sdf.panel import SdfPanel
 from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, quiet_pieces, search
 from pipeline.sdf.settings import SdfSettings
 from pipeline.sdf.tables import SEARCH_SCHEMA, WEIGHTS_SCHEMA
-
-_Value = TypeVar("_Value")
 
 WEIGHTS, BETAS = "weights", "betas"
 
@@ -57,17 +55,13 @@ def from_arrays(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> di
     return {
         name: SdfModel(
             weights=SdfResult(
-                ensemble=Ensemble.from_arrays(_below(arrays, f"{name}/{WEIGHTS}/"), _below(text, f"{name}/{WEIGHTS}/"))
+                ensemble=Ensemble.from_arrays(below(arrays, f"{name}/{WEIGHTS}/"), below(text, f"{name}/{WEIGHTS}/"))
             ),
-            betas=BetaResult.from_arrays(_below(arrays, f"{name}/{BETAS}/"), _below(text, f"{name}/{BETAS}/")),
+            betas=BetaResult.from_arrays(below(arrays, f"{name}/{BETAS}/"), below(text, f"{name}/{BETAS}/")),
         )
         for name in text["models"].split(",")
         if name
     }
-
-
-def _below(values: Mapping[str, _Value], prefix: str) -> dict[str, _Value]:
-    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
 
 
 @dataclass(frozen=True)

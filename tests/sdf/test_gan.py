@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from killed_pieces import Killed, KilledAfter
 
 from pipeline.models.storage import load_arrays, save_arrays
 from pipeline.sdf.batches import TensorPanel
@@ -297,22 +298,6 @@ def test_dispersion_by_hand(panel):
     assert found.equal_share == pytest.approx(2 / 3)
     assert found.collapsed
     assert np.isnan(collapse(weights[-1:], three.take(slice(3, 4))).equal_share)
-
-
-class Killed(Exception):
-    """The process ended."""
-
-
-class KilledAfter(PiecesInMemory):
-    def __init__(self, pieces):
-        super().__init__()
-        self.left = pieces
-
-    def put(self, name, arrays, text):
-        super().put(name, arrays, text)
-        self.left -= 1
-        if not self.left:
-            raise Killed
 
 
 GRID = Grid(architectures=("joined", "separate"), batch_sizes=(60,), rates=(1e-3, 5e-3), l1=(0.0,), l2=(0.0,))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from killed_pieces import Killed, KilledAfter
 
 from pipeline.sdf.configurations import Grid, SearchSettings, TrainingSettings
 from pipeline.sdf.search import PiecesInMemory, fingerprint, search
@@ -14,24 +15,6 @@ GRID = Grid(
     architectures=("shallow", "elastic_net"), batch_sizes=(30, 60), rates=(1e-3, 5e-3), l1=(0.0,), l2=(0.0, 0.01)
 )
 SETTINGS = SearchSettings(grid=GRID, training=TrainingSettings(epochs=2), ensemble=(1, 2))
-
-
-class Killed(Exception):
-    """The process ended."""
-
-
-class KilledAfter(PiecesInMemory):
-    """Ends the process after so many pieces are kept."""
-
-    def __init__(self, pieces):
-        super().__init__()
-        self.left = pieces
-
-    def put(self, name, arrays, text):
-        super().put(name, arrays, text)
-        self.left -= 1
-        if not self.left:
-            raise Killed
 
 
 @pytest.fixture
