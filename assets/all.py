@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets import bonds, equity, factor_models, macro, models, sdf, training
+from assets import bonds, comparisons, equity, factor_models, linear_sdf, macro, models, sdf, training, trees
 from assets.building import MonthlyAsset
 
 MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
@@ -13,4 +13,7 @@ MONTHLY_ASSETS: tuple[MonthlyAsset, ...] = (
     *models.ASSETS,
     *factor_models.ASSETS,
     *sdf.ASSETS,
+    *linear_sdf.ASSETS,
+    *trees.ASSETS,
+    *comparisons.ASSETS,
 )

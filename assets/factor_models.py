@@ -1,8 +1,11 @@
-"""Factor models side by side: every family re-estimated each month, their forecasts in one table, and how they fare."""
+"""Factor models side by side: every family re-estimated each month, and their forecasts in one table.
+
+How the forecasts fare beside others says ``assets.comparisons``; only those of the direction are scored here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -21,7 +24,7 @@ from pipeline.bonds.registry import SETS as BOND_SETS
 from pipeline.equity.definition import KPS36
 from pipeline.equity.registry import SETS
 from pipeline.equity.test_portfolios import test_portfolio_returns
-from pipeline.evaluation.forecast_moments import classification_moments, forecast_moments
+from pipeline.evaluation.forecast_moments import classification_moments
 from pipeline.models.factor_instruments import EMPIRICAL, MACRO, PREDICTORS, factor_instruments, instrument_series
 from pipeline.models.factor_model import AssetReturns, CrossSection, MonthlySeries, PooledPanel, Sample
 from pipeline.models.families import FAMILIES, FactorModelSettings, Family
@@ -314,25 +317,21 @@ def _forecast(market: Market, inputs: Inputs, months: Sequence[date], settings: 
     )
 
 
-def _moments(
-    market: Market, measure: Callable[..., pl.DataFrame], inputs: Inputs, months: Sequence[date], settings: Settings
-) -> pl.DataFrame:
-    return measure(inputs["forecasts"], inputs["returns"], months, key=market.key)
+def _scores(market: Market, inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
+    return classification_moments(inputs["forecasts"], inputs["returns"], months, key=market.key)
 
 
-def _evaluation(
-    market: Market, name: str, description: str, schema: schemas.SchemaOf, measure: Callable[..., pl.DataFrame]
-) -> MonthlyAsset:
+def _directions(market: Market) -> MonthlyAsset:
     return MonthlyAsset(
-        name=f"{market.name}_{name}",
+        name=f"{market.name}_direction_moments",
         group=EVALUATION,
-        description=description,
-        schema=schema,
+        description="Log loss, Brier score and hits of the forecasts of this month's direction.",
+        schema=schemas.direction_moments,
         reads=lambda settings: {
             "forecasts": Partitions(source=f"{market.name}_factor_forecasts", lag=1),
             "returns": Partitions(source=market.returns),
         },
-        compute=partial(_moments, market, measure),
+        compute=partial(_scores, market),
         series=("n",),
         chunk_months=24,
     )
@@ -363,22 +362,8 @@ def _assets(market: Market) -> Iterator[MonthlyAsset]:
     for family in market.families:
         yield _estimation(market, family)
     yield _forecasts(market)
-    yield _evaluation(
-        market,
-        "forecast_moments",
-        "Sums of squares and products of all pairs of forecasts of this month and the returns: what tests of "
-        "predictive accuracy need.",
-        schemas.forecast_moments,
-        forecast_moments,
-    )
     if market.characteristics:
-        yield _evaluation(
-            market,
-            "direction_moments",
-            "Log loss, Brier score and hits of the forecasts of this month's direction.",
-            schemas.direction_moments,
-            classification_moments,
-        )
+        yield _directions(market)
 
 
 # What several markets share

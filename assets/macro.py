@@ -123,6 +123,7 @@ ASSETS = (
         compute=_macro_factors,
         figures=first_row("vintage", "reference_month", "n_bai_ng", "converged"),
         settings=("macro_factors",),
+        code_version="2",
         series=("n_bai_ng", "n_series"),
     ),
     MonthlyAsset(

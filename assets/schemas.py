@@ -20,9 +20,12 @@ from pipeline.equity.registry import DAILY_NAMES, SETS
 from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.evaluation import sdf_months
 from pipeline.extracts.compustat import ANNUAL_CODES, ANNUAL_ITEMS, QUARTERLY_ITEMS
+from pipeline.macro import cochrane_piazzesi as bond_factor
 from pipeline.macro.french import MONTHLY_FACTORS
 from pipeline.macro.goyal_welch import PREDICTORS
+from pipeline.macro.published_factors import COUNTS_SCHEMA
 from pipeline.macro.treasury import FORWARD_YEARS, PAR_BONDS, TREASURY_SERIES, ZERO_YEARS
+from pipeline.models import linear_tables, tree_settings
 from pipeline.sdf import tables
 from resources.settings import Settings
 
@@ -31,6 +34,7 @@ SchemaOf = Callable[[Settings], type[dy.Schema]]
 
 # A factor or bond can't lose more than everything.
 _RETURN: dict[str, Any] = {"min": -1.0}
+_GAIN: dict[str, Any] = {"min": 0.0, "max": 1.0}
 _RANK: dict[str, Any] = {"min": -0.5, "max": 0.5, "nullable": False}
 _SIMILARITIES = {name: {"min": 0.0, "max": 1.0} for name in ("similarity", "runner_up_similarity")}
 
@@ -371,6 +375,14 @@ sdf_search = _of_types(
 )
 sdf_weights = _of_types("SdfWeights", tables.WEIGHTS_SCHEMA, (*_SDF, "asset_id"))
 sdf_returns = _of_types("SdfReturns", sdf_months.SCHEMA, _SDF, n={"min": 1}, leverage={"min": 0.0})
+trees = _of_types(
+    "Trees",
+    tree_settings.SEARCH_SCHEMA,
+    ("month", "feature"),
+    gain=_GAIN,
+    rounds={"min": 0},
+    validation_r2={"max": 1.0},
+)
 factor_forecasts = _fixed(
     "FactorForecasts",
     {
@@ -412,6 +424,26 @@ direction_moments = _fixed(
     },
 )
 
+# The exponential of a logarithm, or a sum of shares, may exceed one by rounding.
+_SHARE: dict[str, Any] = {"min": 0.0, "max": 1.0 + 1e-12}
+_TESTED = dict.fromkeys(("p", "p_difference"), _SHARE)
+macro_factor_counts = _of_types(
+    "MacroFactorCounts", COUNTS_SCHEMA, ("month", "criterion", "penalty_scale", "most"), explained=_SHARE
+)
+bond_portfolio_linear_sdf = _of_types(
+    "BondPortfolioLinearSdf", linear_tables.KERNELS_SCHEMA, ("month", "n_factors", "cp"), r2={"max": 1.0}, **_TESTED
+)
+bond_portfolio_predictive_regressions = _of_types(
+    "BondPortfolioPredictiveRegressions",
+    linear_tables.REGRESSIONS_SCHEMA,
+    ("month", "factors", "specification", "portfolio", "predictor"),
+    standard_error={"min": 0.0},
+    p=_SHARE,
+)
+bond_portfolio_regimes = _of_types(
+    "BondPortfolioRegimes", linear_tables.REGIMES_SCHEMA, ("month", "n_states", "state"), probability=_SHARE
+)
+
 
 def factor_instruments(settings: Settings) -> type[dy.Schema]:
     """One column an instrument of the settings."""
@@ -432,6 +464,11 @@ def bond_market_factor(settings: Settings) -> type[dy.Schema]:
     return type("BondMarketFactor", (dy.Schema,), columns)
 
 
+def cochrane_piazzesi(settings: Settings) -> type[dy.Schema]:
+    """One slope a forward rate of the settings."""
+    return _of_types("CochranePiazzesi", bond_factor.schema(settings.cochrane_piazzesi), ("month",))(settings)
+
+
 def macro_factors(settings: Settings) -> type[dy.Schema]:
     """One column a factor of the settings."""
     factors = range(1, settings.macro_factors.n_factors + 1)
@@ -444,6 +481,8 @@ def macro_factors(settings: Settings) -> type[dy.Schema]:
         "n_bai_ng": dy.Int32(nullable=True, min=0),
         "iterations": dy.Int32(nullable=True, min=0),
         "converged": dy.Bool(nullable=True),
+        "series": dy.String(nullable=True),
+        "loadings": _vector(),
         **_values(*(f"pc_{factor}" for factor in factors)),
         **_values(*(f"explained_{factor}" for factor in factors), min=0.0, max=1.0),
     }

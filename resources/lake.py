@@ -95,7 +95,9 @@ def month_label(month: date) -> str:
 def replace_file(target: Path, write: Any) -> None:
     """Let ``write(path)`` write a file beside ``target``, then move it in at once."""
     folder, name = os.path.split(target)
-    os.makedirs(folder, exist_ok=True)
+    # Nearly always it is there, and to ask costs less than to fail at making it.
+    if not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
     beside = Path(f"{folder}/.{name}.{uuid.uuid4().hex}")
     try:
         write(beside)
@@ -105,12 +107,9 @@ def replace_file(target: Path, write: Any) -> None:
         raise
 
 
-def _bytes(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
+def _mark(stat: os.stat_result) -> tuple[int, int, int]:
+    """Give what tells a file from the one that was moved into its place."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _withdraw(folder: str) -> None:
@@ -146,6 +145,7 @@ class Lake:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._locks: dict[str, FileLock] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], Manifest]] = {}
 
     def partition(self, asset: str, month: date) -> Path:
         """Folder of a partition, whether it exists or not."""
@@ -162,12 +162,25 @@ class Lake:
         # A plain string: a build of many months asks for tens of thousands, and a path an entry costs more than all
         # else.
         path = f"{folder}/{_MANIFEST}"
-        written = _bytes(path)
-        if written is None and os.path.exists(folder):
+        manifest = self._read_manifest(path)
+        if manifest is None and os.path.exists(folder):
             # Somebody may be replacing the partition at this moment.
             with self._lock(asset):
-                written = _bytes(path)
-        return None if written is None else Manifest(**json.loads(written))
+                manifest = self._read_manifest(path)
+        return manifest
+
+    def _read_manifest(self, path: str) -> Manifest | None:
+        """Read a manifest again only where it was replaced: each reader of an asset asks for all that it has."""
+        try:
+            known = self._known.get(path)
+            if known is not None and known[0] == _mark(os.stat(path)):
+                return known[1]
+            with open(path, "rb") as file:
+                mark, manifest = _mark(os.fstat(file.fileno())), Manifest(**json.loads(file.read()))
+        except FileNotFoundError:
+            return None
+        self._known[path] = mark, manifest
+        return manifest
 
     def manifests(self, asset: str) -> dict[date, Manifest]:
         """Return the manifests of all partitions of an asset, by month."""
@@ -230,6 +243,7 @@ class Lake:
             _withdraw(folder)
             replace_file(data, lambda path: path.write_bytes(rows))
             replace_file(account, lambda path: path.write_bytes(said))
+            self._known.pop(str(account), None)
         return manifest
 
     def drop_before(self, asset: str, month: date) -> list[date]:

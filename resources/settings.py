@@ -25,7 +25,9 @@ from pipeline.equity.daily import DailySettings
 from pipeline.equity.settings import StockReturnsSettings
 from pipeline.equity.test_portfolios import TestPortfolioSettings
 from pipeline.equity.timing import FirmCharacteristicsSettings
+from pipeline.evaluation.forecasts import ComparisonSettings
 from pipeline.macro.bond_market import BondMarketSettings
+from pipeline.macro.cochrane_piazzesi import CochranePiazzesiSettings
 from pipeline.macro.fred_md import FredMdSettings
 from pipeline.macro.goyal_welch import GoyalWelchSettings
 from pipeline.macro.macro_factors import MacroFactorSettings
@@ -33,7 +35,10 @@ from pipeline.macro.vix import VixInnovationSettings
 from pipeline.models.factor_instruments import FactorInstrumentSettings
 from pipeline.models.families import FactorModelSettings
 from pipeline.models.ipca_recursion import IPCASettings
+from pipeline.models.linear_settings import LinearSdfSettings, PredictiveSettings, RegimeSettings
+from pipeline.models.tree_settings import TreesSettings
 from pipeline.panel.training import ModelPanelSettings
+from pipeline.sdf.environments import ENVIRONMENTS, FINANCIAL
 from pipeline.sdf.settings import SdfSettings
 from resources.content import settings_hash
 
@@ -77,8 +82,17 @@ class Settings:
     portfolio_factor_models: FactorModelSettings = field(default_factory=FactorModelSettings)
     test_portfolios: TestPortfolioSettings = field(default_factory=TestPortfolioSettings)
     bond_portfolio_sdf: SdfSettings = field(default_factory=lambda: SdfSettings(bound=1.0))
-    bond_sdf: SdfSettings = field(default_factory=SdfSettings)
+    bond_sdf: SdfSettings = field(
+        default_factory=lambda: SdfSettings(environments=tuple(ENVIRONMENTS), financials=(FINANCIAL,))
+    )
     stock_sdf: SdfSettings = field(default_factory=SdfSettings)
+    bond_portfolio_trees: TreesSettings = field(default_factory=TreesSettings)
+    bond_trees: TreesSettings = field(default_factory=TreesSettings)
+    cochrane_piazzesi: CochranePiazzesiSettings = field(default_factory=CochranePiazzesiSettings)
+    linear_sdf: LinearSdfSettings = field(default_factory=LinearSdfSettings)
+    predictive_regressions: PredictiveSettings = field(default_factory=PredictiveSettings)
+    regimes: RegimeSettings = field(default_factory=RegimeSettings)
+    comparisons: ComparisonSettings = field(default_factory=ComparisonSettings)
     bond_ipca_intercept: IPCASettings = field(default_factory=lambda: IPCASettings(intercept=True))
 
     def digest(self, sections: Sequence[str]) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# Before Polars is loaded: several processes share the cores among them, and threads that wait for each other cost.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 # No deadline: a slow machine is not a failure. Derandomised: the same search everywhere.
 settings.register_profile("pipeline", deadline=None, derandomize=True)

@@ -22,6 +22,11 @@ class Specification(NamedTuple):
     model: str
     n_factors: int
 
+    @property
+    def words(self) -> str:
+        """As messages name it."""
+        return f"{self.model} with {self.n_factors} factors"
+
 
 Pair = tuple[Specification, Specification]
 """The benchmark (of nested models the smaller), then the model that is to beat it."""

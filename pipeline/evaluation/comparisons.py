@@ -1,6 +1,7 @@
 """Which forecasts are better: prediction errors and tests of equal accuracy.
 
 Everything is computed from the monthly sums of :mod:`pipeline.evaluation.forecast_moments`; no forecast is read here.
+Residuals after the fact, which are no forecasts, are compared in :mod:`pipeline.evaluation.residual_comparisons`.
 Errors are in decimals squared: times 10,000 they are in percent squared, the unit of the published tables.
 """
 
@@ -327,7 +328,7 @@ def oriented(moments: pl.DataFrame, pairs: Sequence[Pair]) -> dict[Pair, pl.Data
         block = blocks.get((*small, *large))
         if block is None:
             raise ValueError(
-                f"{_label(benchmark)} and {_label(model)} have no month in common; build the moments with both"
+                f"{benchmark.words} and {model.words} have no month in common; build the moments with both"
             )
         tables[benchmark, model] = block.sort("month").select(
             "month",
@@ -364,10 +365,6 @@ _TABLE = {
 }
 
 
-def _label(specification: Specification) -> str:
-    return f"{specification.model} with {specification.n_factors} factors"
-
-
 def _own(moments: pl.DataFrame, covered_by: Specification | None) -> pl.DataFrame:
     """Return each forecast's own sums month by month: n, yy, y (times the forecast) and ff."""
 
@@ -381,7 +378,7 @@ def _own(moments: pl.DataFrame, covered_by: Specification | None) -> pl.DataFram
     is_b = (pl.col("model_b") == covered_by.model) & (pl.col("n_factors_b") == covered_by.n_factors)
     own = pl.concat([side("b", moments.filter(is_a)), side("a", moments.filter(is_b & ~is_a))])
     if not own.height:
-        raise ValueError(f"no forecast is of {_label(covered_by)}; name one of {specifications(moments)}")
+        raise ValueError(f"no forecast is of {covered_by.words}; name one of {specifications(moments)}")
     return own
 
 
@@ -400,13 +397,14 @@ def _one_sided(t: float, n_months: int) -> float:
     return float(student.sf(t, n_months - 1))
 
 
-def _two_sided(t: float, n_months: int) -> float:
+def two_sided(t: float, n_months: int) -> float:
+    """Return the two-sided p-value of the t-statistic of a mean over so many months."""
     return float(2.0 * student.sf(abs(t), n_months - 1))
 
 
 _TESTS: Mapping[str, tuple[Callable[[pl.DataFrame], np.ndarray], Callable[[float, int], float]]] = {
     CLARK_WEST: (_adjusted_difference, _one_sided),
-    DIEBOLD_MARIANO: (_squared_error_difference, _two_sided),
+    DIEBOLD_MARIANO: (_squared_error_difference, two_sided),
 }
 
 
@@ -420,7 +418,7 @@ def _compared(
     try:
         statistic, standard_error, lags = mean_test(series_of(sums), settings or HacSettings())
     except ValueError as error:
-        raise ValueError(f"{_label(benchmark)} against {_label(model)}: {error}") from error
+        raise ValueError(f"{benchmark.words} against {model.words}: {error}") from error
     testable = standard_error > _ROUNDING * float(np.mean(yy / n))
     t = statistic / standard_error if testable else None
     return Comparison(

@@ -35,7 +35,8 @@ def sdf_months(weights: pl.DataFrame, returns: pl.DataFrame, months: Sequence[da
     Parameters
     ----------
     weights : pl.DataFrame
-        ``target_month``, ``objective``, ``environment``, ``asset_id``, ``weight``, ``forecast`` (the beta).
+        ``target_month``, ``objective``, ``environment``, ``asset_id``, ``weight``, ``forecast`` (the expected excess
+        return; its size within a month does not matter to a projection).
     returns : pl.DataFrame
         ``month``, ``key``, ``ret_excess`` (decimals).
     months : sequence of date

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.macro.monthly import wanted_months, without_nan
-from pipeline.panel.calendar import month_number
+from pipeline.panel.calendar import month_number, month_range
 from pipeline.panel.dense import MonthlySeries
 
 Values = NDArray[np.float64]
@@ -250,13 +250,47 @@ def cochrane_piazzesi(
     """
     settings = settings or CochranePiazzesiSettings()
     wanted = wanted_months(months)
-    known = treasury_curve.filter(pl.col("month") <= wanted[-1])
-    first = known["month"].min() if known.height else wanted[0]
-    assert isinstance(first, date)
-    columns = [f"zero_{n}" for n in range(1, settings.longest + 1)]
-    curve = MonthlySeries.from_frame(known, columns, min(first, wanted[0]), wanted[-1])
+    curve = _curve(treasury_curve, wanted[0], wanted[-1], settings)
     rows = [_month_row(m, curve, settings) for m in wanted]
-    return without_nan(pl.DataFrame(rows, schema=_schema(settings)))
+    return without_nan(pl.DataFrame(rows, schema=schema(settings)))
+
+
+def whole_sample_factor(
+    treasury_curve: pl.DataFrame, month: date, settings: CochranePiazzesiSettings | None = None
+) -> pl.DataFrame:
+    """Bond factor of all months up to one, with the coefficients of that one.
+
+    Parameters
+    ----------
+    treasury_curve, settings
+        As in :func:`cochrane_piazzesi`.
+    month : date
+        Last month of the sample. Rows after it do not matter.
+
+    Returns
+    -------
+    DataFrame
+        ``month, cochrane_piazzesi``, one row a month from the first of the table to ``month``; null where a yield is
+        missing, everywhere where there are too few returns.
+    """
+    settings = settings or CochranePiazzesiSettings()
+    curve = _curve(treasury_curve, month, month, settings)
+    yields = curve.values / 100.0
+    fit = fit_return_regressions(yields, settings)
+    regressors = REGRESSORS[settings.regressors](forward_rates(yields))
+    factor = np.full(len(yields), np.nan) if fit is None else fit.factor(regressors)
+    months = month_range(curve.first, month)
+    types = {"month": pl.Date, "cochrane_piazzesi": pl.Float64}
+    return without_nan(pl.DataFrame({"month": months, "cochrane_piazzesi": factor}, schema=types))
+
+
+def _curve(treasury_curve: pl.DataFrame, first: date, last: date, settings: CochranePiazzesiSettings) -> MonthlySeries:
+    """Zero yields, percent, from the first month of the table or ``first``, whichever is earlier, to ``last``."""
+    known = treasury_curve.filter(pl.col("month") <= last)
+    begin = known["month"].min() if known.height else first
+    assert isinstance(begin, date)
+    columns = [f"zero_{n}" for n in range(1, settings.longest + 1)]
+    return MonthlySeries.from_frame(known, columns, min(begin, first), last)
 
 
 def _month_row(month: date, curve: MonthlySeries, settings: CochranePiazzesiSettings) -> dict[str, object]:
@@ -279,12 +313,12 @@ def _month_row(month: date, curve: MonthlySeries, settings: CochranePiazzesiSett
     }
 
 
-def _schema(settings: CochranePiazzesiSettings) -> dict[str, type[pl.DataType]]:
+def schema(settings: CochranePiazzesiSettings) -> dict[str, pl.DataType]:
     """Columns of :func:`cochrane_piazzesi`."""
     return {
-        "month": pl.Date,
-        "cochrane_piazzesi": pl.Float64,
-        "n_months": pl.Int64,
-        **dict.fromkeys(("factor_r2", "mean_r2", "dominance", "intercept"), pl.Float64),
-        **{f"slope_{name}": pl.Float64 for name in settings.names},
+        "month": pl.Date(),
+        "cochrane_piazzesi": pl.Float64(),
+        "n_months": pl.Int64(),
+        **dict.fromkeys(("factor_r2", "mean_r2", "dominance", "intercept"), pl.Float64()),
+        **{f"slope_{name}": pl.Float64() for name in settings.names},
     }

@@ -25,6 +25,8 @@ LOST_TO_DIFFERENCES = 2
 #: Vectors of the subspace iteration for each factor: twice as many, so that the last factor settles as fast as the
 #: first.
 SUBSPACE = 2
+#: Between the names of series.
+SEPARATOR = "|"
 
 
 def _penalised_level(residual: Values, penalty: Values) -> Values:
@@ -161,6 +163,35 @@ def without_outliers(values: Values, multiple: float) -> Values:
     spread = high - low
     outlier = (np.abs(values - median) > multiple * spread) & (spread > 0)
     return np.where(outlier, np.nan, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanedPanel:
+    """What is left of a panel for components to be estimated on.
+
+    Attributes
+    ----------
+    values : (S, M) float
+        Months with a value and series with enough of them that differ; outliers NaN.
+    months, series : (S,) int and (M,) int
+        Which they were, counted from 0.
+    """
+
+    values: Values
+    months: NDArray[np.int64]
+    series: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Values, settings: MacroFactorSettings) -> CleanedPanel:
+        """Leave out what no component is estimated on, of (T, N) transformed values, NaN where missing."""
+        series = np.flatnonzero(np.isfinite(values).sum(axis=0) >= settings.min_observations)
+        if not len(series):
+            return cls(values=values[:0, :0], months=series, series=series)
+        cleaned = without_outliers(values[:, series], settings.outlier_iqr)
+        varying = np.nanmax(cleaned, axis=0) > np.nanmin(cleaned, axis=0)
+        cleaned, series = cleaned[:, varying], series[varying]
+        months = np.flatnonzero(np.isfinite(cleaned).any(axis=1))
+        return cls(values=np.ascontiguousarray(cleaned[months]), months=months, series=series)
 
 
 def _column_quantile(ordered: Values, level: float) -> Values:
@@ -367,9 +398,11 @@ def macro_factors(
     -------
     DataFrame
         One row a month: ``month, reference_month, vintage, n_series, n_months, n_bai_ng, iterations, converged,
-        pc_1.., explained_1..``. Factors are scores of the standardised panel of m, so their units are those of m's
-        estimate. All but ``month`` null when every vintage is older than m; factors, counts of factors and iterations
-        null when the panel is smaller than the settings ask.
+        series, loadings, pc_1.., explained_1..``. Factors are scores of the standardised panel of m, so their units
+        and signs are those of m's estimate: :func:`pipeline.macro.factor_signs.aligned_factors` makes a series of them,
+        from the ``loadings`` (series by series, K of each) on ``series`` (names, joined by ``SEPARATOR``). All but
+        ``month`` null when every vintage is older than m; what is estimated is null when the panel is smaller than the
+        settings ask.
     """
     settings = settings or MacroFactorSettings()
     wanted = wanted_months(months)
@@ -382,45 +415,34 @@ def _month_row(month: date, panel: VintagePanel | None, settings: MacroFactorSet
     """One month's row; what it lacks becomes null."""
     if panel is None:
         return {"month": month}
-    values, newest = _estimation_panel(panel, month, settings)
-    if newest is None:
+    known = known_values(panel, month, settings.fred_md)[LOST_TO_DIFFERENCES:]
+    cleaned = CleanedPanel.of(known, settings)
+    if not len(cleaned.months):
         return {"month": month}
-    n_months, n_series = values.shape
+    n_months, n_series = cleaned.values.shape
     counts = {
         "month": month,
-        "reference_month": newest,
+        "reference_month": panel.months[LOST_TO_DIFFERENCES + cleaned.months[-1]],
         "vintage": panel.label,
         "n_series": n_series,
         "n_months": n_months,
     }
     if n_months < settings.min_months or n_series < settings.min_series:
         return counts
-    estimate = estimate_factors(values, settings)
+    estimate = estimate_factors(cleaned.values, settings)
     numbers = range(1, settings.n_factors + 1)
     return counts | {
         "n_bai_ng": estimate.n_bai_ng,
         "iterations": estimate.iterations,
         "converged": estimate.converged,
+        "series": SEPARATOR.join(panel.series[k] for k in cleaned.series),
+        "loadings": estimate.loadings.ravel().tolist(),
         **{f"pc_{k}": float(estimate.factors[-1, k - 1]) for k in numbers},
         **{f"explained_{k}": float(estimate.explained[k - 1]) for k in numbers},
     }
 
 
-def _estimation_panel(panel: VintagePanel, month: date, settings: MacroFactorSettings) -> tuple[Values, date | None]:
-    """Build the panel of a month without outliers, thin or constant series and empty months; and its newest month."""
-    known = known_values(panel, month, settings.fred_md)[LOST_TO_DIFFERENCES:]
-    known = known[:, np.isfinite(known).sum(axis=0) >= settings.min_observations]
-    if not known.size:
-        return known, None
-    cleaned = without_outliers(known, settings.outlier_iqr)
-    cleaned = cleaned[:, np.nanmax(cleaned, axis=0) > np.nanmin(cleaned, axis=0)]
-    observed = np.flatnonzero(np.isfinite(cleaned).any(axis=1))
-    if not len(observed):
-        return cleaned[:0], None
-    return np.ascontiguousarray(cleaned[observed]), panel.months[LOST_TO_DIFFERENCES + observed[-1]]
-
-
-def _schema(n_factors: int) -> dict[str, type[pl.DataType]]:
+def _schema(n_factors: int) -> dict[str, type[pl.DataType] | pl.DataType]:
     """Columns of :func:`macro_factors`."""
     numbers = range(1, n_factors + 1)
     return {
@@ -432,6 +454,8 @@ def _schema(n_factors: int) -> dict[str, type[pl.DataType]]:
         "n_bai_ng": pl.Int64,
         "iterations": pl.Int64,
         "converged": pl.Boolean,
+        "series": pl.String,
+        "loadings": pl.List(pl.Float64),
         **{f"pc_{k}": pl.Float64 for k in numbers},
         **{f"explained_{k}": pl.Float64 for k in numbers},
     }

@@ -1,7 +1,8 @@
 """Boosted regression trees on a ragged panel: the benchmark that shows how little a month's returns can be forecast.
 
 Here belongs the XGBoost regressor, its choice on validation months and the importance of its features. How a panel is
-put together and split into months does not: the caller passes the rows, known before the month in which they earn.
+put together and split into months does not (:mod:`pipeline.models.tree_search`): the caller passes the rows, which were
+known before the month in which they earn.
 """
 
 from __future__ import annotations
@@ -16,54 +17,7 @@ import polars as pl
 import xgboost
 
 from pipeline.evaluation.r2 import r_squared_from_panel
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoostedTreesSettings:
-    """What is searched on the validation months, and what is fixed.
-
-    Attributes
-    ----------
-    depths : tuple of int
-        Depths of the trees to try.
-    learning_rates : tuple of float
-        Shrinkages to try.
-    max_rounds, patience : int
-        Most trees, and how many may follow without a better validation error.
-    row_share, feature_share : float
-        Drawn for each tree.
-    penalty : float
-        On squared leaf values.
-    min_leaf_rows : float
-        Fewest rows of a leaf.
-    n_bins : int
-        Of the histogram of each feature.
-    seed : int
-        Of the draws.
-    n_threads : int
-        Of the library. One, because sums over threads are not repeatable to the last digit.
-    """
-
-    depths: tuple[int, ...] = (1, 2, 4)
-    learning_rates: tuple[float, ...] = (0.01, 0.1)
-    max_rounds: int = 500
-    patience: int = 30
-    row_share: float = 0.5
-    feature_share: float = 0.5
-    penalty: float = 1.0
-    min_leaf_rows: float = 20.0
-    n_bins: int = 64
-    seed: int = 0
-    n_threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse an empty search and numbers that mean nothing."""
-        if not self.depths or not self.learning_rates or min(self.depths) < 1 or min(self.learning_rates) <= 0.0:
-            raise ValueError("depths must be at least 1 and learning_rates positive, with at least one of each")
-        if min(self.max_rounds, self.patience, self.n_threads, self.seed + 1) < 1:
-            raise ValueError("max_rounds, patience and n_threads must be at least 1, seed at least 0")
-        if not (0.0 < self.row_share <= 1.0 and 0.0 < self.feature_share <= 1.0):
-            raise ValueError("row_share and feature_share must lie above 0 and at most at 1")
+from pipeline.models.tree_settings import BoostedTreesSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +31,7 @@ class PanelRows:
     returns : np.ndarray
         (n,) excess returns, decimals, finite.
     names : tuple of str
-        The P features.
+        The P features, each once.
     """
 
     features: np.ndarray
@@ -91,6 +45,9 @@ class PanelRows:
                 f"features have shape {self.features.shape}, expected {len(self.returns), len(self.names)} for "
                 f"{len(self.returns)} returns and {len(self.names)} names"
             )
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"the features {repeated} stand twice; a feature is known by its name")
         if not len(self.returns) or not np.isfinite(self.returns).all():
             raise ValueError("the returns must be finite and at least one")
 
@@ -131,7 +88,10 @@ class BoostedTrees:
         return values.astype(np.float64)
 
     def out_of_sample_r2(self, rows: PanelRows) -> float | None:
-        """Return 1 - squared errors / squared returns over all rows; None where every return is zero."""
+        """Return 1 - squared errors / squared returns over all rows; None where every return is zero.
+
+        Against zero, not the mean, as Gu, Kelly and Xiu (2020) measure single assets; the source does not say.
+        """
         return r_squared_from_panel(rows.returns, self.forecast(rows.features))
 
     def importance(self) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """A stochastic discount factor linear in given factors, estimated by the generalised method of moments.
 
 Here belongs the linear pricing kernel M_t = 1 - b'f_t on excess returns of test assets: estimates, tests of its
-overidentifying restrictions and of its restricted forms. Where factors come from (principal components of macro series,
-the Cochrane-Piazzesi factor) does not matter here; kernels on portfolio weights that networks choose live elsewhere.
+overidentifying restrictions and of its restricted forms. Which factors are tried side by side stands in
+``pipeline.models.kernel_table``; kernels on portfolio weights that networks choose live in ``pipeline.sdf``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import polars as pl
 from scipy.stats import chi2
 
 from pipeline.evaluation.r2 import r_squared
-
-FIRST_STAGE, TWO_STEP, ITERATED = "first_stage", "two_step", "iterated"
-STAGES = (FIRST_STAGE, TWO_STEP, ITERATED)
+from pipeline.models.linear_settings import FIRST_STAGE, IDENTITY, ITERATED, SECOND_MOMENTS, TWO_STEP, GmmSettings
 
 
 def _identity(returns: np.ndarray) -> np.ndarray:
@@ -30,52 +27,13 @@ def _inverse_second_moments(returns: np.ndarray) -> np.ndarray:
 
 
 FIRST_WEIGHTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
-    {"identity": _identity, "second_moments": _inverse_second_moments}
+    {IDENTITY: _identity, SECOND_MOMENTS: _inverse_second_moments}
 )
 """Weights of the first stage: every asset alike, or the inverse second moments of Hansen and Jagannathan (1997)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GmmSettings:
-    """How the kernel is estimated.
-
-    Attributes
-    ----------
-    stage : str
-        ``first_stage``, ``two_step`` or ``iterated``.
-    first_weight : str
-        A key of ``FIRST_WEIGHTS``.
-    demean_factors : bool
-        Whether factors enter less their sample means, M = 1 - b'(f - mean f). The scale of excess-return moments is
-        free, and with means taken out b does not move when a constant is added to a factor. The means count as known.
-        The source writes its kernel with the factors as they are.
-    centre_moments : bool
-        Whether the covariance of the moments is taken around their means.
-    lags : int
-        Bartlett weights of the moments' covariance; 0 for none, moments of a true kernel being unpredictable.
-    tolerance : float
-        Iteration stops when b changes, in units of its first two-step covariance and squared, by no more than this.
-    max_iterations : int
-        Most estimates of ``iterated``; reaching it without meeting the tolerance is recorded in ``converged``.
-    """
-
-    stage: str = TWO_STEP
-    first_weight: str = "identity"
-    demean_factors: bool = False
-    centre_moments: bool = False
-    lags: int = 0
-    tolerance: float = 1e-16
-    max_iterations: int = 500
-
-    def __post_init__(self) -> None:
-        """Refuse unknown names and numbers that mean nothing."""
-        if self.stage not in STAGES or self.first_weight not in FIRST_WEIGHTS:
-            raise ValueError(
-                f"stage {self.stage!r} must be one of {', '.join(STAGES)}, first_weight {self.first_weight!r} one of "
-                f"{', '.join(FIRST_WEIGHTS)}"
-            )
-        if self.lags < 0 or self.max_iterations < 2 or self.tolerance < 0.0:
-            raise ValueError("lags and tolerance must be at least 0, max_iterations at least 2")
+class UnidentifiedKernel(ValueError):
+    """The returns and factors at hand can't tell the prices: too few assets or months, or dependent factors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,9 +133,11 @@ def estimate_linear_sdf(
 
     Raises
     ------
+    UnidentifiedKernel
+        If there are fewer assets than factors or no more months than assets, or the factors' covariances with the
+        returns are linearly dependent.
     ValueError
-        If shapes disagree, a number is not finite, there are fewer assets than factors or no more months than assets,
-        or the factors' covariances with the returns are linearly dependent.
+        If shapes disagree or a number is not finite.
 
     Notes
     -----
@@ -265,109 +225,6 @@ def difference_j(
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelSpecification:
-    """One row of table 9.
-
-    Attributes
-    ----------
-    factors : tuple of str
-        Columns of the factors.
-    restricted : tuple of str
-        Those that the model it is tested against keeps; empty for no test.
-    """
-
-    factors: tuple[str, ...]
-    restricted: tuple[str, ...] = ()
-
-
-def kernel_specifications(
-    macro: Sequence[str], cochrane_piazzesi: str, sizes: Sequence[int] = (7, 8, 9, 30)
-) -> list[KernelSpecification]:
-    """Return the rows of table 9: the bond factor alone, then the first macro factors without and with it.
-
-    Parameters
-    ----------
-    macro : sequence of str
-        Columns of the macro factors, first component first.
-    cochrane_piazzesi : str
-        Column of the bond factor.
-    sizes : sequence of int, optional
-        Numbers of macro factors.
-
-    Raises
-    ------
-    ValueError
-        If a size asks for more macro factors than there are.
-    """
-    if max(sizes) > len(macro):
-        raise ValueError(f"{max(sizes)} macro factors are asked for, there are {len(macro)}")
-    rows = [KernelSpecification(factors=(cochrane_piazzesi,))]
-    for size in sizes:
-        own = tuple(macro[:size])
-        rows.append(KernelSpecification(factors=own))
-        rows.append(KernelSpecification(factors=(*own, cochrane_piazzesi), restricted=(cochrane_piazzesi,)))
-    return rows
-
-
-def compare_kernels(
-    returns: np.ndarray,
-    factors: pl.DataFrame,
-    specifications: Sequence[KernelSpecification],
-    settings: GmmSettings | None = None,
-) -> pl.DataFrame:
-    """Estimate several kernels on the same test assets.
-
-    Parameters
-    ----------
-    returns : np.ndarray
-        (T, N) excess returns.
-    factors : pl.DataFrame
-        T rows in the order of the returns, a column a factor.
-    specifications : sequence of KernelSpecification
-        Rows wanted.
-    settings : GmmSettings, optional
-        As in :func:`estimate_linear_sdf`.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row a specification: `factors` (list), `n_months`, `sharpe`, `explained_variation`, `r2`,
-        `cross_sectional_r2`, `j`, `degrees_of_freedom`, `p`, `converged`, `difference`, `p_difference` (null without a
-        restricted model).
-    """
-    rows: list[dict[str, object]] = []
-    for each in specifications:
-        values = factors.select(each.factors).to_numpy()
-        fit = estimate_linear_sdf(returns, values, each.factors, settings)
-        test = difference_j(returns, values, each.factors, each.restricted, settings) if each.restricted else None
-        rows.append(
-            {
-                "factors": list(each.factors),
-                **{name: getattr(fit, name) for name in _TABLE if hasattr(fit, name)},
-                "difference": None if test is None else test.statistic,
-                "p_difference": None if test is None else test.p,
-            }
-        )
-    return pl.DataFrame(rows, schema=_TABLE)
-
-
-_TABLE = {
-    "factors": pl.List(pl.String()),
-    "n_months": pl.Int64(),
-    "sharpe": pl.Float64(),
-    "explained_variation": pl.Float64(),
-    "r2": pl.Float64(),
-    "cross_sectional_r2": pl.Float64(),
-    "j": pl.Float64(),
-    "degrees_of_freedom": pl.Int64(),
-    "p": pl.Float64(),
-    "converged": pl.Boolean(),
-    "difference": pl.Float64(),
-    "p_difference": pl.Float64(),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Problem:
     """Returns, factors as they enter the kernel, and the moments' derivative D with the mean returns."""
 
@@ -385,7 +242,7 @@ class _Problem:
                 f"returns {R.shape} and factors {F.shape} of {len(names)} names must be finite with one row a month"
             )
         if not 0 < F.shape[1] <= R.shape[1] < len(R):
-            raise ValueError(
+            raise UnidentifiedKernel(
                 f"{F.shape[1]} factors, {R.shape[1]} assets, {len(R)} months: the moments ask for at least one factor, "
                 "no more factors than assets and more months than assets"
             )
@@ -394,7 +251,9 @@ class _Problem:
         D = R.T @ F / len(R)
         scaled = D / np.linalg.norm(D, axis=0).clip(min=np.finfo(float).tiny)
         if np.linalg.matrix_rank(scaled) < F.shape[1]:
-            raise ValueError(f"the returns' moments with {list(names)} are linearly dependent; leave a factor out")
+            raise UnidentifiedKernel(
+                f"the returns' moments with {list(names)} are linearly dependent; leave a factor out"
+            )
         return cls(returns=R, factors=F, D=D, mean=R.mean(axis=0), settings=settings)
 
     def prices(self, weight: np.ndarray) -> np.ndarray:

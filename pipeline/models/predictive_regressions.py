@@ -6,7 +6,7 @@ are made in ``pipeline.macro``; tests that compare forecasts with others stand i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,40 +15,14 @@ import polars as pl
 from scipy.stats import norm
 from statsmodels.regression.linear_model import OLS
 
-from pipeline.evaluation.comparisons import significance_stars
 from pipeline.macro.monthly import wanted_months
+from pipeline.models.linear_settings import HAC, PredictiveSettings
+from pipeline.models.linear_tables import CONSTANT, REGRESSIONS_SCHEMA
 from pipeline.panel.calendar import month_number, shift
 from pipeline.panel.dense import MonthlySeries
 
-COVARIANCES = ("HC0", "HC1", "HC2", "HC3")
-CONSTANT = "constant"
-
 Specifications = Mapping[str, Sequence[str]]
 """Name of a regression -> its predictors. None at all makes the mean."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictiveSettings:
-    """Errors and samples of the regressions.
-
-    Attributes
-    ----------
-    covariance : str
-        Heteroskedasticity-robust covariance, ``HC0`` to ``HC3``; HC1 multiplies White's by T / (T - K - 1). The source
-        says robust and no more.
-    min_months : int
-        Fewest months of an asset, in sample and before its first forecast.
-    """
-
-    covariance: str = "HC1"
-    min_months: int = 120
-
-    def __post_init__(self) -> None:
-        """Refuse unknown covariances and samples that mean nothing."""
-        if self.covariance not in COVARIANCES:
-            raise ValueError(f"covariance {self.covariance!r} must be one of {', '.join(COVARIANCES)}")
-        if self.min_months < 3:
-            raise ValueError(f"min_months is {self.min_months}; give at least 3")
 
 
 def predictive_regressions(
@@ -77,9 +51,9 @@ def predictive_regressions(
     Returns
     -------
     pl.DataFrame
-        `asset_id`, `specification`, `predictor` (the constant first), `coefficient`, `standard_error`, `t`, `p`
-        (two-sided, standard normal), `stars`, `r2` (centred, of the regression), `n_months`; sorted by asset, then as
-        the specifications stand. Each regression uses the months in which the return and all its predictors are there.
+        `asset_id`, `specification`, `predictor` (the constant first), `coefficient`, `standard_error`, `p` (two-sided,
+        standard normal), `r2` (centred, of the regression), `n_months`; sorted by asset, then as the specifications
+        stand. Each regression uses the months in which the return and all its predictors are there.
         An asset with fewer months than the settings ask for has null numbers beside its `n_months`.
 
     Raises
@@ -92,14 +66,15 @@ def predictive_regressions(
     rows: list[dict[str, object]] = []
     for asset in sample.assets:
         for name, columns in specifications.items():
-            y, X = sample.complete(asset, columns)
+            pairs = sample.complete(asset, columns)
+            y, X = pairs.y, pairs.X
             names = (CONSTANT, *columns)
             common = {"asset_id": asset, "specification": name, "n_months": len(y)}
             if len(y) < max(settings.min_months, len(names) + 1):
                 rows.extend(common | {"predictor": predictor} for predictor in names)
                 continue
             _require_rank(X, f"{asset}, {name}")
-            fit = OLS(y, X).fit(cov_type=settings.covariance, use_t=False)
+            fit = OLS(y, X).fit(cov_type=settings.covariance, cov_kwds=_options(settings), use_t=False)
             spread = float(np.sum((y - y.mean()) ** 2))
             r2 = 1.0 - float(np.sum(fit.resid**2)) / spread if spread > 0.0 else None
             for predictor, coefficient, error in zip(names, fit.params.tolist(), fit.bse.tolist(), strict=True):
@@ -110,13 +85,72 @@ def predictive_regressions(
                         "predictor": predictor,
                         "coefficient": coefficient,
                         "standard_error": error,
-                        "t": coefficient / error if error > 0.0 else None,
                         "p": p,
-                        "stars": significance_stars(p),
                         "r2": r2,
                     }
                 )
     return pl.DataFrame(rows, schema=_TABLE)
+
+
+def _options(settings: PredictiveSettings) -> dict[str, int]:
+    """Give what statsmodels asks of a covariance beside its name."""
+    return {"maxlags": settings.lags} if settings.covariance == HAC else {}
+
+
+def log_excess_returns(returns: pl.DataFrame) -> pl.DataFrame:
+    """Return what the source regresses: log returns less the log of the bill's.
+
+    Parameters
+    ----------
+    returns : pl.DataFrame
+        `month`, `asset_id`, `ret`, `ret_excess`, decimals; null is missing.
+
+    Returns
+    -------
+    pl.DataFrame
+        `month`, `asset_id`, `ret`: log(1 + ret) - log(1 + ret - ret_excess); null where either is missing or everything
+        was lost.
+    """
+    bill = pl.col("ret") - pl.col("ret_excess")
+    logs = pl.col("ret").log1p() - bill.log1p()
+    return returns.select("month", "asset_id", pl.when(logs.is_finite()).then(logs).alias("ret"))
+
+
+def regression_tables(
+    returns: pl.DataFrame,
+    predictors: Mapping[str, pl.DataFrame],
+    month: date,
+    specifications: Specifications,
+    settings: PredictiveSettings | None = None,
+) -> pl.DataFrame:
+    """Make the tables of predictive regressions as of a month.
+
+    Parameters
+    ----------
+    returns, specifications, settings
+        As in :func:`predictive_regressions`.
+    predictors : mapping of str to pl.DataFrame
+        By how they were estimated; each as in :func:`predictive_regressions`.
+    month : date
+        Last month of the returns. Rows after it do not matter.
+
+    Returns
+    -------
+    pl.DataFrame
+        `REGRESSIONS_SCHEMA`.
+    """
+    past = pl.col("month") <= month
+    blocks = [
+        predictive_regressions(returns.filter(past), frame.filter(past), specifications, settings).select(
+            pl.lit(month).alias("month"),
+            pl.lit(name).alias("factors"),
+            "specification",
+            pl.col("asset_id").alias("portfolio"),
+            pl.exclude("asset_id", "specification"),
+        )
+        for name, frame in predictors.items()
+    ]
+    return pl.concat(blocks).select(*REGRESSIONS_SCHEMA)
 
 
 def recursive_forecasts(
@@ -151,17 +185,26 @@ def recursive_forecasts(
         As in :func:`predictive_regressions`.
     """
     settings = settings or PredictiveSettings()
+    wanted = wanted_months(months)
+    past = pl.col("month") <= wanted[-1]
+    sample = _Sample.of(returns.filter(past), predictors.filter(past), specifications)
+    pairs = {
+        name: [(asset, sample.complete(asset, columns)) for asset in sample.assets]
+        for name, columns in specifications.items()
+    }
     rows: list[tuple[object, ...]] = []
-    for month in wanted_months(months):
-        past = pl.col("month") <= month
-        sample = _Sample.of(returns.filter(past), predictors.filter(past), specifications)
+    for month in wanted:
+        place = month_number(month) - month_number(sample.predictors.first)
         for name, columns in specifications.items():
-            today = sample.predictors_of(month, columns)
+            today = sample.predictors_of(place, columns)
             if today is None:
                 continue
-            for asset, coefficients in _coefficients(sample, columns, settings.min_months, f"{month:%Y-%m}, {name}"):
-                forecast = float(np.dot(today, coefficients))
-                rows.append((month, shift(month, 1), name, len(columns), asset, forecast))
+            for asset, own in pairs[name]:
+                known = own.through(place)
+                if len(known.y) >= max(settings.min_months, len(columns) + 2):
+                    coefficients = known.coefficients(f"{month:%Y-%m}, {name}, {asset}")
+                    forecast = float(np.dot(today, coefficients))
+                    rows.append((month, shift(month, 1), name, len(columns), asset, forecast))
     return pl.DataFrame(rows, schema=_FORECASTS, orient="row")
 
 
@@ -214,9 +257,7 @@ _TABLE = {
     "predictor": pl.String(),
     "coefficient": pl.Float64(),
     "standard_error": pl.Float64(),
-    "t": pl.Float64(),
     "p": pl.Float64(),
-    "stars": pl.String(),
     "r2": pl.Float64(),
     "n_months": pl.Int64(),
 }
@@ -229,6 +270,27 @@ _FORECASTS = {
     "asset_id": pl.String(),
     "forecast": pl.Float64(),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """Returns of an asset (T,), rising in time, with a constant and the predictors of the month before (T, 1 + K)."""
+
+    place: np.ndarray
+    y: np.ndarray
+    X: np.ndarray
+
+    def through(self, place: int) -> _Pairs:
+        """Cut at a month, counted from the first of the sample."""
+        count = int(np.searchsorted(self.place, place, side="right"))
+        return _Pairs(place=self.place[:count], y=self.y[:count], X=self.X[:count])
+
+    def coefficients(self, what: str) -> np.ndarray:
+        """Estimate by least squares; ``what`` names the regression where it can't be."""
+        coefficients, _, rank, _ = np.linalg.lstsq(self.X, self.y, rcond=None)
+        if rank < self.X.shape[1]:
+            _require_rank(self.X, what)
+        return coefficients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,17 +329,16 @@ class _Sample:
     def assets(self) -> list[str]:
         return sorted(self.returns)
 
-    def complete(self, asset: str, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return (T,) returns and the constant with predictors of the month before, (T, 1 + K), where all are there."""
+    def complete(self, asset: str, columns: Sequence[str]) -> _Pairs:
+        """Return the months in which the return and the predictors of the month before are there."""
         place, y = self.returns[asset]
         y, place = y[place > 0], place[place > 0]
         X = np.column_stack([np.ones(len(y)), self._columns(columns)[place - 1]])
         there = np.isfinite(X).all(axis=1)
-        return y[there], X[there]
+        return _Pairs(place=place[there], y=y[there], X=X[there])
 
-    def predictors_of(self, month: date, columns: Sequence[str]) -> np.ndarray | None:
-        """Return the constant and the month's predictors, None where one is missing."""
-        place = month_number(month) - month_number(self.predictors.first)
+    def predictors_of(self, place: int, columns: Sequence[str]) -> np.ndarray | None:
+        """Return the constant and the predictors of a month, None where one is missing."""
         if not columns:
             return np.ones(1)
         if not 0 <= place < len(self.predictors.values):
@@ -287,20 +348,6 @@ class _Sample:
 
     def _columns(self, columns: Sequence[str]) -> np.ndarray:
         return self.predictors.values[:, [self.predictors.names.index(name) for name in columns]]
-
-
-def _coefficients(
-    sample: _Sample, columns: Sequence[str], min_months: int, what: str
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield assets with enough months and their coefficients, each from its own solve."""
-    for asset in sample.assets:
-        y, X = sample.complete(asset, columns)
-        if len(y) < max(min_months, X.shape[1] + 1):
-            continue
-        coefficients, _, rank, _ = np.linalg.lstsq(X, y, rcond=None)
-        if rank < X.shape[1]:
-            _require_rank(X, f"{what}, {asset}")
-        yield asset, coefficients
 
 
 def _require_rank(X: np.ndarray, what: str) -> None:

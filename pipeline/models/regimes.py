@@ -1,8 +1,8 @@
 """Market regimes: a Gaussian hidden Markov model of the returns of a few portfolios.
 
 Here belongs the estimation of states, their order and their probabilities. Smoothed probabilities know the whole sample
-and are for pictures; whatever is used forward takes filtered ones, and :func:`regime_probabilities` estimates the
-parameters, too, on the months so far.
+and are for pictures; whatever is used forward takes filtered ones, under parameters estimated on the months so far, as
+``pipeline.models.regime_recursion`` gives them month by month.
 """
 
 from __future__ import annotations
@@ -10,60 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import polars as pl
 from hmmlearn.base import ConvergenceMonitor
 from hmmlearn.hmm import GaussianHMM
-from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from pipeline.macro.monthly import wanted_months
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegimeSettings:
-    """How the states are estimated.
-
-    Attributes
-    ----------
-    n_states : int
-        States of the chain.
-    n_starts : int
-        Starts of the EM algorithm; the end with the highest posterior density is kept.
-    start_months : int
-        Each state of a start takes its mean from so many consecutive months drawn at random, its covariance half from
-        them and half from the whole sample.
-    persistence : float
-        Probability of staying in a state at the start.
-    prior_months : float
-        Weight, in months, of the whole sample's covariance in that of each state: (prior S + sum of squares) / (prior +
-        months of the state). Without it a state of fewer months than portfolios has a singular covariance and, for no
-        good reason, an unbounded likelihood; 40 portfolios and three states are in reach of that.
-    tolerance : float
-        EM stops when the log posterior density changes by less.
-    max_iterations : int
-        Most iterations of a start; reaching it is recorded.
-    seed : int
-        Of the starts.
-    """
-
-    n_states: int = 3
-    n_starts: int = 50
-    start_months: int = 24
-    persistence: float = 0.9
-    prior_months: float = 24.0
-    tolerance: float = 1e-4
-    max_iterations: int = 500
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        if self.n_states < 2 or self.n_starts < 1 or self.start_months < 2 or self.max_iterations < 2:
-            raise ValueError("n_states, start_months and max_iterations must be at least 2, n_starts at least 1")
-        if not 0.0 < self.persistence < 1.0 or self.prior_months < 0.0 or self.tolerance <= 0.0:
-            raise ValueError("persistence must lie between 0 and 1, prior_months be at least 0, tolerance positive")
+from pipeline.models.linear_settings import RegimeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +73,9 @@ class Regimes:
             state, steps = np.log(self.start), np.log(self.transition)
         for t, density in enumerate(densities):
             if t:
-                state = logsumexp(forward[t - 1][:, None] + steps, axis=0)
+                state = np.logaddexp.reduce(forward[t - 1][:, None] + steps, axis=0)
             forward[t] = state + density
-            forward[t] -= logsumexp(forward[t])
+            forward[t] -= np.logaddexp.reduce(forward[t])
         return np.exp(forward)
 
     def smoothed(self, returns: np.ndarray) -> np.ndarray:
@@ -187,15 +141,17 @@ class Regimes:
 _ARRAYS = ("start", "transition", "means", "covariances", "log_likelihoods")
 
 
-def estimate_regimes(returns: np.ndarray, settings: RegimeSettings | None = None) -> Regimes:
+def estimate_regimes(returns: np.ndarray, n_states: int, settings: RegimeSettings | None = None) -> Regimes:
     """Estimate the states by EM from many starts.
 
     Parameters
     ----------
     returns : np.ndarray
         (T, N) returns of the portfolios in consecutive months, no value missing, in any unit.
+    n_states : int
+        States of the chain, at least 2.
     settings : RegimeSettings, optional
-        States, starts, stopping rule.
+        Starts, prior, stopping rule.
 
     Returns
     -------
@@ -218,15 +174,18 @@ def estimate_regimes(returns: np.ndarray, settings: RegimeSettings | None = None
     returns = np.ascontiguousarray(returns, dtype=np.float64)
     if returns.ndim != 2 or not np.isfinite(returns).all():
         raise ValueError(f"returns of shape {returns.shape} must be a table of finite numbers: fill or cut gaps first")
-    needed = max(2, settings.n_states) * settings.start_months
-    if len(returns) < needed:
-        raise ValueError(f"{len(returns)} months are too few for {settings.n_states} states; give at least {needed}")
+    needed = n_states * settings.start_months
+    if n_states < 2 or len(returns) < needed:
+        raise ValueError(
+            f"{len(returns)} months are too few for {n_states} states: give at least two states and "
+            f"{settings.start_months} months for each"
+        )
     scale = returns.std(axis=0)
     if not (scale > 0.0).all():
         raise ValueError(f"the returns of the portfolios {np.flatnonzero(scale == 0.0).tolist()} never vary")
     standard = returns / scale
     rng = np.random.default_rng(settings.seed)
-    ends = [_end_of_start(standard, rng, settings) for _ in range(settings.n_starts)]
+    ends = [_end_of_start(standard, n_states, rng, settings) for _ in range(settings.n_starts)]
     reached = [end for end in ends if end is not None]
     if not reached:
         raise ValueError(f"all {settings.n_starts} starts broke down; raise prior_months or take fewer portfolios")
@@ -245,59 +204,6 @@ def estimate_regimes(returns: np.ndarray, settings: RegimeSettings | None = None
         n_converged=sum(end.converged for end in reached),
         n_months=len(returns),
     )
-
-
-def regime_probabilities(
-    returns: pl.DataFrame, months: Sequence[date], settings: RegimeSettings | None = None
-) -> pl.DataFrame:
-    """Return each month's filtered probabilities under parameters estimated on the months so far.
-
-    Parameters
-    ----------
-    returns : pl.DataFrame
-        `month` and one column a portfolio, decimals; rows of consecutive months. Rows that lack a value, and rows dated
-        after a month, do not matter to it.
-    months : sequence of date
-        Months wanted.
-    settings : RegimeSettings, optional
-        As in :func:`estimate_regimes`.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row a month: `month`, `probability_1` .. of the states in the order of their means, `log_likelihood`,
-        `converged`, `n_months`. Null, but for the month, where the months so far are too few or the month itself has no
-        return.
-    """
-    settings = settings or RegimeSettings()
-    known = returns.drop_nulls().sort("month")
-    rows = [_month_row(month, known.filter(pl.col("month") <= month), settings) for month in wanted_months(months)]
-    return pl.DataFrame(
-        rows,
-        schema={
-            "month": pl.Date(),
-            **{f"probability_{state}": pl.Float64() for state in range(1, settings.n_states + 1)},
-            "log_likelihood": pl.Float64(),
-            "converged": pl.Boolean(),
-            "n_months": pl.Int64(),
-        },
-    )
-
-
-def _month_row(month: date, known: pl.DataFrame, settings: RegimeSettings) -> dict[str, object]:
-    too_short = known.height < max(2, settings.n_states) * settings.start_months
-    if too_short or known["month"][-1] != month:
-        return {"month": month}
-    values = known.drop("month").to_numpy()
-    regimes = estimate_regimes(values, settings)
-    now = regimes.filtered(values)[-1].tolist()
-    return {
-        "month": month,
-        **{f"probability_{state}": probability for state, probability in enumerate(now, start=1)},
-        "log_likelihood": regimes.log_likelihood,
-        "converged": regimes.converged,
-        "n_months": regimes.n_months,
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,9 +249,11 @@ class _PosteriorMonitor(ConvergenceMonitor):
         return self.settled or self.iter == self.n_iter
 
 
-def _end_of_start(standard: np.ndarray, rng: np.random.Generator, settings: RegimeSettings) -> _End | None:
+def _end_of_start(
+    standard: np.ndarray, n_states: int, rng: np.random.Generator, settings: RegimeSettings
+) -> _End | None:
     """Run EM from one random start; None where it breaks down because a state dies or its covariance does."""
-    first = rng.integers(0, len(standard) - settings.start_months + 1, settings.n_states)
+    first = rng.integers(0, len(standard) - settings.start_months + 1, n_states)
     windows = [standard[begin : begin + settings.start_months] for begin in first]
     overall = _covariance(standard)
     try:
@@ -368,8 +276,9 @@ def _end_of_start(standard: np.ndarray, rng: np.random.Generator, settings: Regi
 
 def _chain_at(windows: Sequence[np.ndarray], overall: np.ndarray, settings: RegimeSettings) -> GaussianHMM:
     """Return a chain whose states start from windows of months."""
+    n_states = len(windows)
     chain = GaussianHMM(
-        n_components=settings.n_states,
+        n_components=n_states,
         covariance_type="full",
         covars_prior=settings.prior_months * overall,
         covars_weight=len(overall) + settings.prior_months,
@@ -377,9 +286,9 @@ def _chain_at(windows: Sequence[np.ndarray], overall: np.ndarray, settings: Regi
         init_params="",
     )
     chain.n_features = len(overall)
-    others = (1.0 - settings.persistence) / (settings.n_states - 1)
-    chain.startprob_ = np.full(settings.n_states, 1.0 / settings.n_states)
-    chain.transmat_ = np.where(np.eye(settings.n_states, dtype=bool), settings.persistence, others)
+    others = (1.0 - settings.persistence) / (n_states - 1)
+    chain.startprob_ = np.full(n_states, 1.0 / n_states)
+    chain.transmat_ = np.where(np.eye(n_states, dtype=bool), settings.persistence, others)
     chain.means_ = np.array([window.mean(axis=0) for window in windows])
     chain.covars_ = np.array([(_covariance(window) + overall) / 2.0 for window in windows])
     return chain

@@ -47,6 +47,22 @@ def cumulative_returns(cumulative: pl.DataFrame, heading: str) -> alt.TopLevelMi
     )
 
 
+def drawdowns(falls: pl.DataFrame, heading: str) -> alt.TopLevelMixin:
+    """Draw how far each portfolio was below its highest value."""
+    shown = labelled(falls)
+    return charts.lines(
+        shown,
+        value="drawdown",
+        title="fall from the highest value",
+        pattern=PERCENT,
+        order=list(dict.fromkeys(shown["model"])),
+        name="model",
+        size=(FULL, 220),
+        heading=heading,
+        zero=True,
+    )
+
+
 def industry(found: pl.DataFrame, name: str, value: str, title: str) -> alt.TopLevelMixin:
     """Draw one industry's cumulative return or signed share of leverage, a line an objective."""
     shown = found.filter(industry=name).with_columns(pl.col("objective").replace(OBJECTIVES).alias("name"))

@@ -21,6 +21,7 @@ from pipeline.equity.registry import SETS, ranked
 from pipeline.evaluation import comparison_pairs, comparisons, factor_dynamics, importance, significance
 from pipeline.evaluation.comparison_pairs import Pair, Specification
 from pipeline.evaluation.comparisons import HacSettings
+from pipeline.evaluation.learned_forecasts import learned_against, of_factor_models
 from pipeline.models import factor_recursion
 from pipeline.models.conditional_factors import instrument_matrix
 from pipeline.models.factor_instruments import MACRO, instrument_series
@@ -273,10 +274,17 @@ class FactorModelNumbers(Numbers):
         self._explained: dict[str, Explained | str] = {}
 
     def moments(self, market: Market) -> pl.DataFrame:
-        """Return the sums of squares and products of all pairs of forecasts, all months."""
+        """Return the sums of squares and products of all pairs of forecasts of factor models, all months."""
         if market.name not in self._moments:
-            self._moments[market.name] = self.data.table(market.moments)
+            self._moments[market.name] = of_factor_models(self.data.table(market.moments))
         return self._moments[market.name]
+
+    def learned(self, market: Market) -> pl.DataFrame:
+        """Measure networks and trees, errors in percent squared; against zero, mean and the main model with most K."""
+        constants = [Specification(name, K) for name, K in comparison_pairs.CONSTANT_BENCHMARKS.items()]
+        main = [Specification(self.main(market), K) for K in self.sizes(market)[-1:]]
+        found = learned_against(self.data.table(market.moments), [*constants, *main])
+        return found.with_columns(pl.col("mspe", "difference") * PERCENT_SQUARED)
 
     def specifications(self, market: Market) -> list[Specification]:
         """Return the forecasts of the market."""

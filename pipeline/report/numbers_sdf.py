@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 import polars as pl
 
@@ -17,12 +18,17 @@ from pipeline.evaluation.alphas import FACTOR_SETS
 from pipeline.report import sdf_statistics
 from pipeline.report.data import ReportData
 from pipeline.report.numbers import Numbers
+from pipeline.report.numbers_linear import LinearNumbers
+from pipeline.report.sdf_statistics import GAN
 
 FACTORS, INDEX, TRUE_FACTORS = "french_factors", "crsp.msi", "truth.factors"
 PORTFOLIOS = "bond_portfolios"
 #: Benchmarks beside those of the evaluation: the market factor where there is no index, and the 40 bond portfolios.
 MARKET, SPANNING = "market", "portfolios"
 WEIGHTS, BETAS = "weights", "betas"
+#: What is shown of the generative adversarial networks.
+GAN_WEIGHTS, GAN_PERFORMANCE, GAN_ALPHAS = "gan_weights", "gan_performance", "gan_alphas"
+GAN_CUMULATIVE = "gan_cumulative"
 #: Column of the bonds' characteristics -> industry.
 INDUSTRIES = {f"industry_{number}": name for number, name in enumerate(INDUSTRY_NAMES, start=1)}
 
@@ -85,7 +91,10 @@ MARKETS = (
         title="Bond portfolios",
         returns=PORTFOLIOS,
         key="portfolio",
-        numbers={"performance": "3", "alphas": "4", "pricing": "5", "cumulative": "2", WEIGHTS: "A.1", BETAS: "A.2"},
+        numbers={
+            "performance": "3", "alphas": "4", "pricing": "5", "cumulative": "2", WEIGHTS: "A.1", BETAS: "A.2",
+            GAN_WEIGHTS: "A.5", GAN_PERFORMANCE: "A.6", GAN_ALPHAS: "A.7", GAN_CUMULATIVE: "7",
+        },
         months="August 2008 to December 2018",
     ),
     Market(
@@ -106,6 +115,12 @@ MARKETS = (
 
 _PORTFOLIO_MODELS = (("mispricing", "full"), ("sharpe", "full"), ("mispricing", "no_macro"), ("sharpe", "no_macro"))
 _BOND_MODELS = (*_PORTFOLIO_MODELS, ("mispricing", "no_financials"), ("sharpe", "no_financials"))
+_GAN_MODELS = (
+    ("gan", "bond portfolios"),
+    ("sharpe", "bond portfolios"),
+    ("gan", "stock portfolios"),
+    ("sharpe", "stock portfolios"),
+)
 _ALPHA_COLUMNS = ("sp500", "sp500_t", "ff3", "ff3_t", "ff5", "ff5_t")
 _PRICING_COLUMNS = ("explained_variation", "cross_sectional_r2")
 _CONFIGURATION = ("architecture", "batch_size", "rate", "l2", "l1")
@@ -152,6 +167,17 @@ PUBLISHED: Mapping[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...], tupl
         ("deep", 512, 0.005, 0.001, 0.0), ("deep", 1024, 0.0001, 0.1, 0.1),
         ("shallow", 256, 0.0001, 0.0, 0.1), ("elastic_net", 512, 0.0001, 0.1, 0.001),
     )),
+    "A.5": (_CONFIGURATION, _GAN_MODELS[::2], (
+        ("separate", 2048, 0.001, 0.01, 0.01), ("separate", 1024, 0.005, 0.0, 0.01),
+    )),
+    "A.6": (sdf_statistics.RATIOS, _GAN_MODELS, (
+        (0.30, 47.23, 0.06, 0.04, 0.03, 0.59, 0.55), (0.24, 12.28, 0.03, 0.07, 0.02, 1.14, 0.44),
+        (0.14, 1.85, 0.01, 0.52, 0.07, 1.91, 0.95), (0.08, 2.82, 0.01, 0.11, 0.01, 0.92, 0.25),
+    )),
+    "A.7": (_ALPHA_COLUMNS, _GAN_MODELS, (
+        (0.001, 1.96, 0.001, 1.74, 0.001, 1.59), (0.001, 2.10, 0.001, 1.90, 0.001, 1.70),
+        (-0.001, -2.08, -0.001, -0.67, -0.001, -1.20), (0.001, 0.43, 0.001, 0.73, 0.001, 0.46),
+    )),
 }  # fmt: skip
 
 
@@ -197,9 +223,9 @@ class SdfNumbers(Numbers):
 
     def alphas(self, market: Market) -> pl.DataFrame:
         """Return tables 4 and 7; see :func:`pipeline.report.sdf_statistics.alpha_table`."""
-        return self._once("alphas", market, lambda: self._alphas(market))
+        return self._once("alphas", market, lambda: self._alphas(market, self.earned(market)))
 
-    def _alphas(self, market: Market) -> pl.DataFrame:
+    def _alphas(self, market: Market, earned: pl.DataFrame) -> pl.DataFrame:
         factors, sets = self.data.frame(FACTORS), dict(FACTOR_SETS)
         if self.data.has(INDEX):
             index = self.data.panel(INDEX).select("month", "sprtrn").collect()
@@ -211,7 +237,7 @@ class SdfNumbers(Numbers):
             wide = long.pivot("portfolio", index="month", values="ret_excess", sort_columns=True)
             factors = factors.join(wide, on="month", how="left")
             sets[SPANNING] = tuple(name for name in wide.columns if name != "month")
-        return sdf_statistics.alpha_table(self.earned(market), factors, sets)
+        return sdf_statistics.alpha_table(earned, factors, sets)
 
     def positions(self, market: Market) -> pl.DataFrame:
         """Return what was held beside what it earned; see :func:`pipeline.report.sdf_statistics.held_assets`."""
@@ -243,6 +269,32 @@ class SdfNumbers(Numbers):
     def newest_search(self, market: Market, network: str) -> pl.DataFrame:
         """Return every configuration of the newest search."""
         return self.searches(market, network).filter(pl.col("month") == pl.col("month").max())
+
+    def has_gan(self, market: Market) -> bool:
+        """Whether a GAN has earned anything."""
+        return GAN in self.earned(market)["objective"]
+
+    def beside_gan(self, market: Market) -> pl.DataFrame:
+        """Return what every objective earned where there is a GAN, in the months that all of them share."""
+
+        def shared() -> pl.DataFrame:
+            environments = self.earned(market).filter(objective=GAN)["environment"].unique().to_list()
+            return sdf_statistics.common_months(self.earned(market).filter(pl.col("environment").is_in(environments)))
+
+        return self._once("beside_gan", market, shared)
+
+    def gan_alphas(self, market: Market) -> pl.DataFrame:
+        """Return table A.7: the GAN's alphas and those of the Sharpe ratio in the same months."""
+        return self._once("gan_alphas", market, lambda: self._alphas(market, self.gan_and_sharpe(market)))
+
+    def gan_and_sharpe(self, market: Market) -> pl.DataFrame:
+        """Return the rows of :meth:`beside_gan` that tables A.6 and A.7 are about."""
+        return self.beside_gan(market).filter(pl.col("objective").is_in([GAN, "sharpe"]))
+
+    @cached_property
+    def linear(self) -> LinearNumbers:
+        """Numbers of the linear benchmarks, the trees and the states of the market."""
+        return LinearNumbers(self.data)
 
     def preferred(self, market: Market) -> tuple[str, str]:
         """Return the objective and environment whose winner validated best in the first search, known before it earned.

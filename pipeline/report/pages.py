@@ -11,10 +11,12 @@ from pipeline.equity.registry import NAMES as FIRM_NAMES
 from pipeline.report import (
     sections_factor_models,
     sections_firms,
+    sections_linear,
     sections_macro,
     sections_models,
     sections_panel,
     sections_sdf,
+    sections_sdf_gan,
     sections_sorts,
     sections_trades,
     tables_sdf,
@@ -24,6 +26,7 @@ from pipeline.report.numbers import Numbers
 from pipeline.report.numbers_bonds import BondNumbers
 from pipeline.report.numbers_factor_models import INSTRUMENTS, MARKETS, Explained, FactorModelNumbers
 from pipeline.report.numbers_firms import FILTERED, FirmNumbers
+from pipeline.report.numbers_linear import ASSETS as LINEAR_ASSETS
 from pipeline.report.numbers_sdf import FACTORS, INDEX, SdfNumbers
 from pipeline.report.numbers_sdf import MARKETS as SDF_MARKETS
 from pipeline.report.numbers_trades import LINK, NARROWED, TradeNumbers
@@ -171,7 +174,7 @@ TRADE_PAGE = Page(
 
 def _factor_model_cards(numbers: FactorModelNumbers) -> Iterator[Card]:
     for market in MARKETS:
-        if numbers.data.has(market.moments):
+        if numbers.data.has(market.moments) and numbers.moments(market).height:
             _, errors = numbers.errors(market)
             best = errors.sort("mspe", "model", "n_factors").row(0, named=True)
             size = "" if best["model"] in ("mean", "zero") else f", K = {best['n_factors']}"
@@ -216,13 +219,13 @@ SDF_PAGE = Page(
     asset="sdf_report",
     file="sdf.html",
     title="Stochastic discount factors",
-    subject="Stochastic discount factors by networks",
+    subject="Stochastic discount factors by networks and by linear benchmarks",
     numbers=SdfNumbers,
     cards=_sdf_cards,
-    sections=sections_sdf.SECTIONS,
+    sections=(*sections_sdf.SECTIONS, sections_sdf_gan.SECTION, *sections_linear.SECTIONS),
     truth=sections_sdf.TRUTH,
     reference=sections_sdf.REFERENCE,
-    assets=(FACTORS, *dict.fromkeys(name for market in SDF_MARKETS for name in market.assets)),
+    assets=tuple(dict.fromkeys((FACTORS, *(name for each in SDF_MARKETS for name in each.assets), *LINEAR_ASSETS))),
     tables=(INDEX,),
     truth_tables=("factors",),
 )

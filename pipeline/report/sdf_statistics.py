@@ -15,10 +15,12 @@ import polars as pl
 from pipeline.evaluation import pricing
 from pipeline.evaluation.alphas import alpha
 from pipeline.evaluation.comparisons import significance_stars
-from pipeline.evaluation.performance import cumulative_value, performance
+from pipeline.evaluation.performance import cumulative_value, drawdowns, performance
 
 MODEL = ("objective", "environment")
-OBJECTIVES, ENVIRONMENTS = ("mispricing", "sharpe"), ("full", "no_macro", "no_financials")
+#: Objective of the generative adversarial networks.
+GAN = "gan"
+OBJECTIVES, ENVIRONMENTS = ("mispricing", "sharpe", GAN), ("full", "no_macro", "no_financials")
 #: Industry of an asset of which none is known.
 UNKNOWN = "not known"
 
@@ -207,6 +209,22 @@ def cumulative_returns(earned: pl.DataFrame) -> pl.DataFrame:
             )
         )
     return pl.concat(pieces)
+
+
+def drawdown_series(earned: pl.DataFrame) -> pl.DataFrame:
+    """Return ``objective``, ``environment``, ``month``, ``drawdown``: fall from the highest value, below zero."""
+    pieces = [
+        own.select(*MODEL, "month", drawdown=pl.Series(-drawdowns(own["factor"].to_numpy())))
+        for _, own in _models(earned)
+    ]
+    return pl.concat(pieces)
+
+
+def common_months(earned: pl.DataFrame) -> pl.DataFrame:
+    """Keep the months in which every portfolio of the frame earned something."""
+    models = earned.select(MODEL).unique().height
+    held = earned.group_by("month").len().filter(pl.col("len") == models)
+    return earned.join(held, on="month", how="semi", maintain_order="left")
 
 
 def industry_table(held: pl.DataFrame, industries: pl.LazyFrame, key: str, names: Mapping[str, str]) -> pl.DataFrame:

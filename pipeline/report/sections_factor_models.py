@@ -19,8 +19,16 @@ from pipeline.evaluation.forecast_moments import CLASSIFICATION_SUFFIX
 from pipeline.models.families import FAMILIES
 from pipeline.report import charts_factor_models as charts
 from pipeline.report import tables_factor_models as tables
-from pipeline.report.blocks import Block, Content, Figure, Pairs, Section, Table, Words
-from pipeline.report.downloads import downloads
+from pipeline.report import tables_learned
+from pipeline.report.blocks import Block, Content, Figure, Pairs, Section, Words
+from pipeline.report.market_blocks import (
+    MarketBuild,
+    identifier,
+    market_block,
+    market_table,
+    market_words,
+    moments_of,
+)
 from pipeline.report.numbers_factor_models import (
     INSTRUMENTS,
     MARKETS,
@@ -30,7 +38,6 @@ from pipeline.report.numbers_factor_models import (
     published_table,
 )
 from pipeline.report.sections_shared import settings, sources
-from pipeline.report.tables import html_of
 from pipeline.report.tables_factor_models import words
 
 SUMMARY = "truth.summary"
@@ -56,35 +63,14 @@ _UNCONVERGED = (
 )
 _OBSERVED = f"{tables.SHARED}: 1 CAPM, 3 FF3, 4 Carhart, 5 FF5, 6 FF6."
 
-MarketBuild = Callable[[Market, FactorModelNumbers], Sequence[Content]]
-
-
-def _table(
-    market: Market, number: str, table: GT, numbers: pl.DataFrame, title: str, note: str, *, whole: GT | None = None
-) -> Table:
-    """Put a table on the page with its files; ``whole`` is the table of the file where the page shows less."""
-    told = f"Table {number}. {title}" if number[0].isdigit() else title
-    file = f"{market.name}_table_{number}" if number[0].isdigit() else f"{market.name}_{number}"
-    return Table(
-        html=html_of(table),
-        caption=f"{told}. {note}".strip(),
-        downloads=downloads(file, numbers, whole or table, f"{market.title}: {title}", note),
-    )
-
-
-def _id(market: Market, number: str) -> str:
-    return f"table-{market.name}-{number}"
-
-
-def _words(market: Market, text: str) -> Words:
-    return Words(text=f"{market.title}: {text}")
-
 
 def _p_notes(frame: pl.DataFrame) -> str:
     return f"{int((frame['p'] < _SIGNIFICANT).sum())} of {frame.height} have p < {_SIGNIFICANT:.0%}. {LEGEND}"
 
 
 def _errors(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
+    if numbers.moments(market).is_empty():
+        return [market_words(market, "no factor model has made a forecast whose month has come.")]
     fewest, frame = numbers.errors(market)
     covered = frame.filter(model=fewest.model, n_factors=fewest.n_factors).row(0, named=True)
     published = published_table(market, 2)
@@ -93,15 +79,15 @@ def _errors(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
         f"those that {words(fewest.model)} forecasts too, which has fewest. {_OBSERVED} The CSV adds R² against zero "
         "and each forecast on all that it covers."
     ) + (_PAPER if published.height else "")
-    table = tables.by_size(frame, _id(market, "2"), published, value="mspe", decimals=2)
-    return [_table(market, "2", table, frame, "Mean squared prediction error out of sample", note)]
+    table = tables.by_size(frame, identifier(market, "2"), published, value="mspe", decimals=2)
+    return [market_table(market, "2", table, frame, "Mean squared prediction error out of sample", note)]
 
 
 def _parameters(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
     skipped = pl.col("model").is_in(list(CONSTANT_BENCHMARKS)) | pl.col("model").str.ends_with(CLASSIFICATION_SUFFIX)
     newest = numbers.newest(market).filter(~skipped)
     if newest.is_empty():
-        return [_words(market, "no model has the months that its first estimation needs.")]
+        return [market_words(market, "no model has the months that its first estimation needs.")]
     conditional = newest["model"].map_elements(tables.group, return_dtype=pl.String) == tables.group("rdcfm")
     contents: list[Content] = []
     for number, kept, what, note in (
@@ -112,9 +98,11 @@ def _parameters(market: Market, numbers: FactorModelNumbers) -> Sequence[Content
         if frame.is_empty():
             continue
         published = published_table(market, int(number))
-        table = tables.by_size(frame, _id(market, number), published, value="n_parameters", decimals=0)
+        table = tables.by_size(frame, identifier(market, number), published, value="n_parameters", decimals=0)
         note = (note + (_PAPER if published.height else "")).strip()
-        contents.append(_table(market, number, table, frame, f"Free parameters of {what}, newest estimation", note))
+        contents.append(
+            market_table(market, number, table, frame, f"Free parameters of {what}, newest estimation", note)
+        )
     return contents
 
 
@@ -130,10 +118,10 @@ def _tested(
 ) -> Sequence[Content]:
     """Show tests of pairs, or say why nothing can be tested."""
     if frame.is_empty():
-        return [_words(market, f"nothing to test: {_untested(market, numbers, pairs)}.")]
+        return [market_words(market, f"nothing to test: {_untested(market, numbers, pairs)}.")]
     months = " to ".join(str(count) for count in dict.fromkeys((frame["n_months"].min(), frame["n_months"].max())))
     note = f"{note} {months} months; Newey-West errors, Student's t. {LEGEND}"
-    return [_table(market, number, make(frame, _id(market, number)), frame, title, note)]
+    return [market_table(market, number, make(frame, identifier(market, number)), frame, title, note)]
 
 
 def _untested(market: Market, numbers: FactorModelNumbers, pairs: Sequence[Pair]) -> str:
@@ -196,6 +184,20 @@ def _benchmarks(market: Market, numbers: FactorModelNumbers) -> Sequence[Content
     return _tested(market, numbers, pairs, frame, "9", make, f"Tests of {words(main)} against benchmarks", note)
 
 
+def _learned(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
+    frame = numbers.learned(market)
+    if frame.is_empty():
+        return [market_words(market, "no network and no trees have made a forecast whose month has come.")]
+    note = (
+        "Percent squared. Forecasts of beta networks and boosted trees, each on all that it forecasts; to the right, "
+        "on the asset-months of both, by how much the benchmark errs more, negative where it is better. "
+        "Diebold-Mariano, two-sided, Newey-West errors, Student's t; no number with fewer than "
+        f"{HacSettings().min_months} months in common. {LEGEND}"
+    )
+    table = tables_learned.learned(frame, identifier(market, "learned"))
+    return [market_table(market, "learned", table, frame, "Networks and trees against benchmarks", note)]
+
+
 def _explained(
     build: Callable[[Explained], Sequence[Content]],
     holds: Callable[[Explained], bool] = lambda _: True,
@@ -206,9 +208,9 @@ def _explained(
     def built(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
         explained = numbers.explained(market)
         if isinstance(explained, str):
-            return [_words(market, explained)]
+            return [market_words(market, explained)]
         if not holds(explained):
-            return [_words(market, f"{explained.model} {lacking}")]
+            return [market_words(market, f"{explained.model} {lacking}")]
         return build(explained)
 
     return built
@@ -226,9 +228,9 @@ def _characteristics(explained: Explained) -> Sequence[Content]:
         "squared: the exact expectation over all orders; beside it the standard deviation of one order. p: bootstrap "
         f"of a row of Gamma that is zero. {_p_notes(frame)}{_caution(explained)}"
     ) + (" The paper finds 17 of 36." + _PAPER if published.height else "")
-    make = partial(tables.ranking, name=_id(market, "6"), what="characteristic", published=published)
+    make = partial(tables.ranking, name=identifier(market, "6"), what="characteristic", published=published)
     title = f"Importance of characteristics, {explained.name}"
-    made = _table(market, "6", make(frame.head(SHOWN)), frame, title, note, whole=make(frame))
+    made = market_table(market, "6", make(frame.head(SHOWN)), frame, title, note, whole=make(frame))
     if frame.height > SHOWN:
         made = replace(made, caption=f"{made.caption} The {SHOWN} most important; the files have all {frame.height}.")
     return [made]
@@ -243,8 +245,8 @@ def _factor_instruments(explained: Explained) -> Sequence[Content]:
         "mean and standard deviation of 100 orders. Of two that nearly repeat each other each alone looks important. "
         f"p: bootstrap of a row of Omega that is zero. {_p_notes(frame)}{stand_ins}{_caution(explained)}"
     ) + (" The paper finds five." + _PAPER if published.height else "")
-    table = tables.ranking(frame, _id(market, "7"), "instrument", published)
-    return [_table(market, "7", table, frame, f"Importance of factor instruments, {explained.name}", note)]
+    table = tables.ranking(frame, identifier(market, "7"), "instrument", published)
+    return [market_table(market, "7", table, frame, f"Importance of factor instruments, {explained.name}", note)]
 
 
 def _granger(explained: Explained) -> Sequence[Content]:
@@ -252,13 +254,13 @@ def _granger(explained: Explained) -> Sequence[Content]:
     try:
         frame = explained.granger
     except ValueError as error:
-        return [_words(market, f"no Granger test: {error}.")]
+        return [market_words(market, f"no Granger test: {error}.")]
     note = (
         "Coefficients of a VAR(1) of the factors, p-values in brackets. A row is a factor, a column what it responds "
         f"to. {LEGEND}{_caution(explained)}"
     ) + (_PAPER if published.height else "")
-    table = tables.granger(frame, _id(market, "8"), published)
-    return [_table(market, "8", table, frame, f"Granger tests, {explained.name}", note)]
+    table = tables.granger(frame, identifier(market, "8"), published)
+    return [market_table(market, "8", table, frame, f"Granger tests, {explained.name}", note)]
 
 
 def _responses(explained: Explained) -> Sequence[Content]:
@@ -291,8 +293,10 @@ def _directions(market: Market, numbers: FactorModelNumbers) -> Sequence[Content
         "Out of sample. Log loss: the less the better; beside it the loss of always saying the share of positive "
         "returns, known only afterwards (even odds lose 0.6931). Right: share of forecasts on the side that came."
     )
-    table = tables.directions(frame, _id(market, "directions"))
-    return [_table(market, "directions", table, frame, "Forecast probabilities of a positive excess return", note)]
+    table = tables.directions(frame, identifier(market, "directions"))
+    return [
+        market_table(market, "directions", table, frame, "Forecast probabilities of a positive excess return", note)
+    ]
 
 
 def _convergence(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
@@ -305,8 +309,8 @@ def _convergence(market: Market, numbers: FactorModelNumbers) -> Sequence[Conten
         "Estimations start from the last parameters; between them factors are carried on. R² of directions is that of "
         "the logistic loss, against even odds."
     )
-    table = tables.convergence(frame, _id(market, "convergence"))
-    return [_table(market, "convergence", table, frame, "Convergence", note)]
+    table = tables.convergence(frame, identifier(market, "convergence"))
+    return [market_table(market, "convergence", table, frame, "Convergence", note)]
 
 
 def _estimation(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
@@ -317,7 +321,7 @@ def _truth(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
     newest = numbers.newest(market).drop_nulls("total_r2")
     newest = newest.filter(~pl.col("model").str.ends_with(CLASSIFICATION_SUFFIX))
     if newest.is_empty():
-        return [_words(market, "no model has the months that its first estimation needs.")]
+        return [market_words(market, "no model has the months that its first estimation needs.")]
     true = numbers.data.table(SUMMARY).filter(statistic="total_r2")["value"].item()
     frame = newest.select("model", "n_factors", "n_months", "month", total_r2=100.0 * pl.col("total_r2"))
     note = (
@@ -325,8 +329,8 @@ def _truth(market: Market, numbers: FactorModelNumbers) -> Sequence[Content]:
         "observed series reach no more than these series say of the true ones; loadings of single assets fit noise. "
         f"{_OBSERVED}"
     )
-    table = tables.by_size(frame, _id(market, "truth"), published_table(market, 0), value="total_r2", decimals=1)
-    return [_table(market, "truth", table, frame, "Total R² in sample of the newest estimates, percent", note)]
+    table = tables.by_size(frame, identifier(market, "truth"), published_table(market, 0), value="total_r2", decimals=1)
+    return [market_table(market, "truth", table, frame, "Total R² in sample of the newest estimates, percent", note)]
 
 
 def _vintage(numbers: FactorModelNumbers) -> Sequence[Content]:
@@ -343,40 +347,6 @@ def _vintage(numbers: FactorModelNumbers) -> Sequence[Content]:
 
 def _models(numbers: FactorModelNumbers) -> Content:
     return Pairs(heading="Models", pairs=[(words(family.name), family.title) for family in FAMILIES.values()])
-
-
-def _each(
-    build: MarketBuild,
-    frames: Callable[[Market], Sequence[str]],
-    markets: Sequence[Market],
-    numbers: FactorModelNumbers,
-) -> Sequence[Content]:
-    """Build for each market that has one of its frames, its name above the first content."""
-    contents: list[Content] = []
-    for market in markets:
-        if any(numbers.data.has(name) for name in frames(market)):
-            built = list(build(market, numbers))
-            if built and isinstance(built[0], Table | Figure):
-                built[0] = replace(built[0], heading=market.title)
-            contents += built
-    return contents
-
-
-def _block(
-    build: MarketBuild,
-    frames: Callable[[Market], Sequence[str]],
-    *,
-    needs: tuple[str, ...] = (),
-    wants: tuple[str, ...] = (),
-    markets: Sequence[Market] = MARKETS,
-) -> Block:
-    """Show every market that has one of the frames."""
-    either = tuple(name for market in markets for name in frames(market))
-    return Block(build=partial(_each, build, frames, markets), needs=needs, either=either, wants=wants)
-
-
-def _moments(market: Market) -> tuple[str, ...]:
-    return (market.moments,)
 
 
 def _sums(market: Market) -> tuple[str, ...]:
@@ -402,7 +372,7 @@ SECTIONS = (
         "own. Every model is estimated on the months up to one, and forecasts the next.",
         blocks=(
             Block(build=_vintage),
-            _block(_errors, _moments, wants=tuple(market.moments for market in MARKETS)),
+            market_block(_errors, moments_of, wants=tuple(market.moments for market in MARKETS)),
         ),
     ),
     Section(
@@ -410,20 +380,20 @@ SECTIONS = (
         anchor="features",
         intro="A model without memory is nested in the one with it. Loadings of single assets are not nested in "
         "loadings on characteristics, nor these in those; between them the errors are compared as they are.",
-        blocks=(_block(_features, _moments),),
+        blocks=(market_block(_features, moments_of),),
     ),
     Section(
         title="Number of factors",
         anchor="number",
         intro="A model with fewer factors is nested in one with more.",
-        blocks=(_block(_more_factors, _moments),),
+        blocks=(market_block(_more_factors, moments_of),),
     ),
     Section(
         title="Characteristics that matter",
         anchor="characteristics",
         intro="What drives the loadings of the newest model with memory and most factors.",
         blocks=(
-            _block(
+            market_block(
                 _explained(_characteristics, _on_characteristics, "has no loadings on characteristics."),
                 _sums,
                 needs=(INSTRUMENTS,),
@@ -436,7 +406,7 @@ SECTIONS = (
         anchor="instruments",
         intro="What drives its factors, at once and through their memory.",
         blocks=(
-            _block(
+            market_block(
                 _explained(_factor_instruments, _has_sums, "has no returns here that its errors could be measured on."),
                 _sums,
                 needs=(INSTRUMENTS,),
@@ -447,7 +417,7 @@ SECTIONS = (
         title="Dynamics of the factors",
         anchor="dynamics",
         intro="How long the factors remember, and which moves which.",
-        blocks=(_block(_explained(_dynamics), lambda market: market.recurrent, needs=(INSTRUMENTS,)),),
+        blocks=(market_block(_explained(_dynamics), lambda market: market.recurrent, needs=(INSTRUMENTS,)),),
     ),
     Section(
         title="Against benchmarks",
@@ -455,19 +425,26 @@ SECTIONS = (
         intro="The forecast zero is nested in every model, and so are observed factors that are among its instruments, "
         "and the prevailing mean where assets have loadings of their own. No other benchmark and model are nested; "
         "their errors are compared as they are.",
-        blocks=(_block(_benchmarks, _moments),),
+        blocks=(market_block(_benchmarks, moments_of),),
+    ),
+    Section(
+        title="Networks and trees",
+        anchor="learned",
+        intro="What the networks of the stochastic discount factor and boosted trees expect of the same assets. None "
+        "of them is nested in a factor model; how they come about is told on their own page.",
+        blocks=(market_block(_learned, moments_of),),
     ),
     Section(
         title="Directions",
         anchor="directions",
         intro="The same models with the logistic loss: will the excess return be positive?",
-        blocks=(_block(_directions, lambda market: (market.directions,), markets=_WITH_CHARACTERISTICS),),
+        blocks=(market_block(_directions, lambda market: (market.directions,), markets=_WITH_CHARACTERISTICS),),
     ),
     Section(
         title="Parameters and convergence",
         anchor="parameters",
         intro="How much each model estimates, and whether the search ended where it should.",
-        blocks=(_block(_estimation, lambda market: market.families),),
+        blocks=(market_block(_estimation, lambda market: market.families),),
     ),
 )
 TRUTH = Section(
@@ -475,7 +452,7 @@ TRUTH = Section(
     anchor="truth",
     intro="The market is simulated, so it is known how much of the bonds' returns is due to factors. No asset reads "
     "it.",
-    blocks=(_block(_truth, lambda market: market.families, needs=(SUMMARY,), markets=(TRUE_MARKET,)),),
+    blocks=(market_block(_truth, lambda market: market.families, needs=(SUMMARY,), markets=(TRUE_MARKET,)),),
 )
 REFERENCE = Section(
     title="Models and settings",

@@ -42,7 +42,7 @@ TRUE_MARKETS = MARKETS[:2]
 MarketBuild = Callable[[Market, SdfNumbers], Sequence[Content]]
 
 
-def _table(market: Market, what: str, table: GT, numbers: pl.DataFrame, title: str, note: str) -> Table:
+def table_of(market: Market, what: str, table: GT, numbers: pl.DataFrame, title: str, note: str) -> Table:
     """Put a table on the page with its files."""
     number = market.numbers.get(what, "")
     return Table(
@@ -53,27 +53,31 @@ def _table(market: Market, what: str, table: GT, numbers: pl.DataFrame, title: s
     )
 
 
-def _id(market: Market, what: str) -> str:
+def identifier(market: Market, what: str) -> str:
+    """Return the identifier of a table."""
     return f"table-{market.name}-{what}"
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """Return a number of things in words."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _figure(market: Market, what: str) -> str:
+def figure_of(market: Market, what: str) -> str:
+    """Return the source's number of a figure as the beginning of a caption."""
     number = market.numbers.get(what, "")
     return f"Figure {number}. " if number else ""
 
 
-def _theirs(market: Market, what: str) -> str:
+def other_data(market: Market, what: str) -> str:
+    """Say that published numbers are of other data, where there are any."""
     return "" if published(market, what) is None else " Published numbers are of other data."
 
 
 def _months(market: Market, numbers: SdfNumbers) -> str:
     first, last, count = numbers.months(market)
     span = f"{first:%Y-%m}" if count == 1 else f"{first:%Y-%m} to {last:%Y-%m}"
-    return f"{_count(count, 'month')} out of sample, {span}: all since the first search."
+    return f"{count_of(count, 'month')} out of sample, {span}: all since the first search."
 
 
 def _few(market: Market, numbers: SdfNumbers) -> list[Content]:
@@ -102,20 +106,26 @@ def _performance(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
         note += f" {unpaid:.1%} of the positions had no return in their month and count as zero."
     if published(market, "performance") is not None:
         note += " The published Sortino ratios are not of the usual definition, which is ours."
-    note += _theirs(market, "performance")
-    table = tables.performance(frame, _id(market, "performance"), published(market, "performance"), market.months)
+    note += other_data(market, "performance")
+    table = tables.performance(
+        frame, identifier(market, "performance"), published(market, "performance"), market.months
+    )
     return [
         *_few(market, numbers),
-        _table(market, "performance", table, frame, "Performance out of sample", note),
+        table_of(market, "performance", table, frame, "Performance out of sample", note),
         Figure(
             charts=[charts.cumulative_returns(numbers.cumulative(market), "Cumulative returns")],
-            caption=f"{_figure(market, 'cumulative')}Gains on a dollar at stake, excess returns reinvested.",
+            caption=f"{figure_of(market, 'cumulative')}Gains on a dollar at stake, excess returns reinvested.",
         ),
     ]
 
 
 def _alphas(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
-    frame = numbers.alphas(market)
+    return alphas_of(market, numbers.alphas(market), "alphas", "Alphas out of sample", market.months)
+
+
+def alphas_of(market: Market, frame: pl.DataFrame, what: str, title: str, tested: str) -> Sequence[Content]:
+    """Put a table of alphas on the page, or say why there is none yet; ``tested`` are the months of the source."""
     refused = frame.drop_nulls("why_not").unique(["benchmark", "why_not"], maintain_order=True)
     told = [
         f"{tables.BENCHMARKS.get(benchmark, benchmark)}: {why}."
@@ -128,14 +138,14 @@ def _alphas(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
         if MARKET in set(frame["benchmark"])
         else "S&P 500: the index without dividends, less the risk-free rate."
     )
-    tested = frame.drop_nulls("alpha")["n_months"].to_list()
-    months = " to ".join(str(each) for each in dict.fromkeys((min(tested), max(tested))))
+    counts = frame.drop_nulls("alpha")["n_months"].to_list()
+    months = " to ".join(str(each) for each in dict.fromkeys((min(counts), max(counts))))
     note = (
         f"Monthly intercepts of {months} months, decimals, with t-statistics (Newey-West) in brackets. {LEGEND} {index}"
-        f"{_theirs(market, 'alphas')}"
+        f"{other_data(market, what)}"
     )
-    table = tables.alphas(frame, _id(market, "alphas"), published(market, "alphas"), market.months)
-    shown: list[Content] = [_table(market, "alphas", table, frame, "Alphas out of sample", note)]
+    table = tables.alphas(frame, identifier(market, what), published(market, what), tested)
+    shown: list[Content] = [table_of(market, what, table, frame, title, note)]
     return [*shown, Words(text=f"Not tested against {' '.join(told)}")] if told else shown
 
 
@@ -144,11 +154,11 @@ def _pricing(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
     months, assets = (max(frame[column].to_list()) for column in ("n_months", "n"))
     note = (
         "EV: share of the squared returns that the betas explain, month by month; XS-R²: the same of mean returns by "
-        f"asset. Up to {assets:,} returns in {_count(months, 'month')}; the betas of a month were known before it."
-        f"{_theirs(market, 'pricing')}"
+        f"asset. Up to {assets:,} returns in {count_of(months, 'month')}; the betas of a month were known before it."
+        f"{other_data(market, 'pricing')}"
     )
-    table = tables.pricing(frame, _id(market, "pricing"), published(market, "pricing"), market.months)
-    return [_table(market, "pricing", table, frame, "What the betas explain", note)]
+    table = tables.pricing(frame, identifier(market, "pricing"), published(market, "pricing"), market.months)
+    return [table_of(market, "pricing", table, frame, "What the betas explain", note)]
 
 
 def _configurations(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
@@ -166,13 +176,17 @@ def _configurations(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
         if winners.is_empty():
             continue
         begun = min(newest["validation_from"].to_list())
-        tried = _count(max(newest.group_by(MODEL).len()["len"].to_list()), "configuration")
+        counts = newest.group_by(MODEL).len()["len"]
+        few, most = min(counts.to_list()), max(counts.to_list())
+        tried = count_of(most, "configuration") if few == most else f"{few:,} to {count_of(most, 'configuration')}"
         note = (
             f"Newest search, {newest['month'][0]:%Y-%m}: best of {tried} by {measure} in the months from {begun:%Y-%m} "
             "on, which no network of the search was trained on. The CSV has all configurations of all searches."
         )
-        table = tables.configurations(winners, _id(market, network), network, published(market, network), market.months)
-        contents.append(_table(market, network, table, numbers.searches(market, network), title, note))
+        table = tables.configurations(
+            winners, identifier(market, network), network, published(market, network), market.months
+        )
+        contents.append(table_of(market, network, table, numbers.searches(market, network), title, note))
     newest = numbers.newest_search(market, WEIGHTS)
     lost = newest["score"].null_count()
     caption = (
@@ -196,13 +210,13 @@ def _industries(market: Market, numbers: SdfNumbers) -> Sequence[Content]:
             charts=[charts.industry(found, name, "cumulative", "cumulative") for name in names],
             columns=3,
             heading="Industries",
-            caption=f"{_figure(market, 'industries')}Cumulative contribution of each industry to the portfolio's "
+            caption=f"{figure_of(market, 'industries')}Cumulative contribution of each industry to the portfolio's "
             f"return, {told}: product of one plus weight times return, less one.",
         ),
         Figure(
             charts=[charts.industry(found, name, "share", "share") for name in names],
             columns=3,
-            caption=f"{_figure(market, 'shares')}Signed share of leverage, {told}: the industry's absolute weights "
+            caption=f"{figure_of(market, 'shares')}Signed share of leverage, {told}: the industry's absolute weights "
             "over all, with the sign of its net weight. The source draws that of Enrgy.",
         ),
     ]
@@ -249,8 +263,9 @@ def _section(market: Market, intro: str) -> Section:
 
 _INTROS = (
     "Networks give each asset a weight; one less the portfolio's return is the stochastic discount factor. "
-    "They are trained either on pricing errors (mispricing) or on a linearised Sharpe ratio, searched for once a year "
-    "and carried on every month. Here the assets are the 40 bond portfolios.",
+    "They are trained on pricing errors (mispricing), on a linearised Sharpe ratio or against a second network (GAN), "
+    "searched for once a year and, unless refit_epochs is 0, carried on every month. Here the assets are the 40 bond "
+    "portfolios.",
     "The same with single bonds, and their issuers' accounts among the features.",
     "The same with single stocks; the source has stock portfolios alone.",
 )

@@ -11,10 +11,10 @@ import polars as pl
 from great_tables import GT
 
 from pipeline.report.numbers_sdf import BETAS, MARKET, SPANNING
-from pipeline.report.sdf_statistics import MODEL, RATIOS
+from pipeline.report.sdf_statistics import GAN, MODEL, RATIOS
 from pipeline.report.tables_factor_models import number
 
-OBJECTIVES = {"mispricing": "mispricing", "sharpe": "Sharpe ratio"}
+OBJECTIVES = {"mispricing": "mispricing", "sharpe": "Sharpe ratio", GAN: "GAN"}
 ENVIRONMENTS = {"full": "all features", "no_macro": "no macro series", "no_financials": "no financials"}
 BENCHMARKS = {
     "sp500": "S&P 500",
@@ -28,6 +28,8 @@ ARCHITECTURES = {
     "deep": "2, deep",
     "deeper": "3, deeper",
     "elastic_net": "4, elastic net",
+    "joined": "GAN 1, joined",
+    "separate": "GAN 2, separate",
 }
 _RATIOS = dict(zip(RATIOS, ("Sharpe", "Sortino", "Calmar", "Max-DD", "CAGR", "Max-lev", "Mean-lev"), strict=True))
 _SMALL = ("maximum_drawdown", "cagr")
@@ -52,7 +54,11 @@ def _beside(
     """Put the source's rows below ours, both as text, with headings of their own."""
     parts = [labelled(cells(ours)).select(pl.lit(_OURS).alias("group"), pl.all())]
     if published is not None:
-        parts.append(labelled(cells(published)).select(pl.lit(f"published, {months}").alias("group"), pl.all()))
+        parts.append(
+            labelled(cells(published)).select(
+                pl.lit(", ".join(filter(None, ("published", months)))).alias("group"), pl.all()
+            )
+        )
     return pl.concat(parts, how="diagonal")
 
 
@@ -66,9 +72,10 @@ def _table(shown: pl.DataFrame, name: str, columns: Mapping[str, str]) -> GT:
     )
 
 
-def _decimals(columns: Sequence[str], decimals: int) -> list[pl.Expr]:
+def decimals(columns: Sequence[str], places: int) -> list[pl.Expr]:
+    """Return the columns as text with so many decimals."""
     return [
-        pl.col(column).map_elements(lambda value: number(value, decimals), return_dtype=pl.String) for column in columns
+        pl.col(column).map_elements(lambda value: number(value, places), return_dtype=pl.String) for column in columns
     ]
 
 
@@ -84,14 +91,14 @@ def performance(frame: pl.DataFrame, name: str, published: pl.DataFrame | None, 
     published : pl.DataFrame or None
         The source's numbers in the same columns, and None where it has none.
     months : str
-        Test months of the source.
+        Test months of the source; empty where they differ from row to row.
     """
 
     def cells(rows: pl.DataFrame) -> pl.DataFrame:
         # Losses and growth of portfolios with little leverage are small; the source prints two decimals of all.
         small = 3 if rows is frame else 2
         return rows.select(
-            *MODEL, *(each for name in RATIOS for each in _decimals([name], small if name in _SMALL else 2))
+            *MODEL, *(each for name in RATIOS for each in decimals([name], small if name in _SMALL else 2))
         )
 
     return _table(_beside(frame, published, months, cells), name, _RATIOS)
@@ -101,7 +108,7 @@ def pricing(frame: pl.DataFrame, name: str, published: pl.DataFrame | None, mont
     """Show how much the betas explain (tables 5 and 8); parameters as in :func:`performance`."""
 
     def cells(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(*MODEL, *_decimals(list(_PRICING), 2))
+        return rows.select(*MODEL, *decimals(list(_PRICING), 2))
 
     return _table(_beside(frame, published, months, cells), name, _PRICING)
 

@@ -1,8 +1,7 @@
 """Beta networks: the same networks on the label F r, whose expectation is the expected excess return.
 
-E_t[M r] = 0 with M = 1 - F gives E_t[r] = E_t[F r] (equations 1 and 6). The equality holds in level where the factor
-prices the assets, as minimising the mispricing asks for; a factor of another size, as the bound on the weights makes
-it, gives expected returns up to that size.
+E_t[M r] = 0 with M = 1 - kappa F gives E_t[r] = kappa E_t[F r] (equations 1 and 6), kappa being what prices the factor
+itself (:func:`pipeline.sdf.model.kernel_scale`). The networks here know F alone and nothing of kappa.
 """
 
 from __future__ import annotations

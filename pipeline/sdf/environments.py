@@ -1,6 +1,7 @@
 """The data environments: everything, no macro series, no financial firms.
 
-Here belongs what an environment leaves out of a panel; the choice among environments is the caller's.
+Here belong what an environment leaves out of a panel and who is a financial firm; the choice among environments is the
+caller's.
 """
 
 from __future__ import annotations
@@ -9,8 +10,32 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 
 from pipeline.sdf.panel import SdfPanel
+
+FULL, NO_MACRO, NO_FINANCIALS = "full", "no_macro", "no_financials"
+
+FINANCIAL = "financial"
+"""The group of financial firms and real estate trusts."""
+
+_FINANCIAL_CODES = 6000, 6999
+_FINANCIAL_SECTORS = ("Banking", "Financial Services", "Insurance", "Real Estate", "2")
+"""In the words of the bond index (its third level), and the bond database's number of the industry group finance."""
+
+# CRSP writes 0 where it knows no code; the smallest code that there is is 0100.
+_LEAST_CODE = 100
+
+
+def issuer_group() -> pl.Expr:
+    """Return the group of an issuer: :data:`FINANCIAL`, ``other``, or null where nothing is known of it.
+
+    The SIC code of the issuer's stock decides, column ``sic``, 6000 to 6999 being finance, insurance and real estate;
+    without one the vendor's column ``sector``.
+    """
+    by_code = pl.when(pl.col("sic") >= _LEAST_CODE).then(pl.col("sic").is_between(*_FINANCIAL_CODES))
+    financial = pl.coalesce(by_code, pl.col("sector").is_in(_FINANCIAL_SECTORS))
+    return pl.when(financial).then(pl.lit(FINANCIAL)).when(~financial).then(pl.lit("other"))
 
 
 def _full(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:
@@ -30,9 +55,9 @@ def _no_financials(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:
 
 
 ENVIRONMENTS: dict[str, Callable[[SdfPanel, Collection[str]], SdfPanel]] = {
-    "full": _full,
-    "no_macro": _no_macro,
-    "no_financials": _no_financials,
+    FULL: _full,
+    NO_MACRO: _no_macro,
+    NO_FINANCIALS: _no_financials,
 }
 """The environments of section 3.2, by name."""
 
@@ -47,7 +72,7 @@ def in_environment(panel: SdfPanel, name: str, financials: Collection[str] = ())
     name : str
         One of :data:`ENVIRONMENTS`.
     financials : collection of str
-        Groups that ``no_financials`` leaves out: financial firms and real estate trusts.
+        Groups that ``no_financials`` leaves out: financial firms and real estate trusts. A row of no known group stays.
 
     Raises
     ------

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from pipeline.sdf.configurations import Configuration, SearchSettings
 from pipeline.sdf.ensemble import before_test
 from pipeline.sdf.gan_networks import StateNetwork, networks_for, sequenced
 from pipeline.sdf.gan_settings import HISTORY, GanSearchSettings, GanTrainingSettings
-from pipeline.sdf.gan_training import TrainedGan, bound_for, train_gan
+from pipeline.sdf.gan_training import TrainedGan, bound_for, train_gan, train_weights_on
 from pipeline.sdf.model import portfolio_returns
 from pipeline.sdf.objectives import Bound, clipped_dates
 from pipeline.sdf.panel import SdfPanel, Standardisation
@@ -75,7 +75,9 @@ def collapse(weights: np.ndarray, panel: SdfPanel) -> Collapse:
 
 @dataclass(frozen=True, kw_only=True)
 class GanResult:
-    """An estimated stochastic discount factor M = 1 - w'r, with the test assets it was estimated against.
+    """An estimated stochastic discount factor M = 1 - kappa w'r, with the test assets it was estimated against.
+
+    kappa is that of :func:`pipeline.sdf.model.kernel_scale`.
 
     Attributes
     ----------
@@ -98,7 +100,9 @@ class GanResult:
     endings : tuple of str
         How each member's training ended.
     equality : Collapse
-        Of the mean weights in the validation months.
+        Of the mean weights in the validation months of the search.
+    lookback : int
+        Months before a month whose macro series its weights look at.
     """
 
     configuration: Configuration
@@ -113,6 +117,7 @@ class GanResult:
     epochs: np.ndarray
     endings: tuple[str, ...]
     equality: Collapse
+    lookback: ClassVar[int] = HISTORY - 1
 
     @property
     def collapsed(self) -> bool:
@@ -162,11 +167,48 @@ class GanResult:
                 f"{panel.months[0]:%Y-%m} has no macro series of {HISTORY} months; hand over the months before as "
                 "history, or begin later"
             )
-        widths = len(self.standardisation.names), len(self.standardisation.macro_names)
-        networks = [_loaded(member, name, self.configuration, widths, self.settings) for member in self.members]
+        networks = [_loaded(member, name, self.configuration, self._widths, self.settings) for member in self.members]
         return _bounded(
             networks, TensorPanel(scaled, self.settings.device), bound_for(self.configuration, self.settings)
         )
+
+    @property
+    def _widths(self) -> tuple[int, int]:
+        return len(self.standardisation.names), len(self.standardisation.macro_names)
+
+    def carried_on(self, panel: SdfPanel, epochs: int) -> GanResult:
+        """Return the result with the members' weights carried on by step 3 over a panel that has become longer.
+
+        The test assets, scaling, configuration and seeds stay those of the search: test assets that are made anew
+        every month would ask for rounds of the contest and months that stop them. Batches depend on the seed and the
+        panel's last month, as they do where other networks are carried on.
+
+        Parameters
+        ----------
+        panel : SdfPanel
+            All months whose returns are known, unscaled; the first eleven give their macro series alone.
+        epochs : int
+            Of each member.
+
+        Raises
+        ------
+        ArithmeticError
+            If a loss is not finite.
+        ValueError
+            If a return or a month is missing.
+        """
+        panel.known_returns()
+        tensors = TensorPanel(sequenced(self.standardisation.apply(panel)), self.settings.device)
+        month = 12 * panel.months[-1].year + panel.months[-1].month
+        members = []
+        for seed, member in zip(self.seeds, self.members, strict=True):
+            networks = {
+                name: _loaded(member, name, self.configuration, self._widths, self.settings) for name in _NETWORKS
+            }
+            train_weights_on(networks, tensors, self.configuration, seed * 100_000 + month, epochs, self.settings)
+            members.append({**member, "weights": networks["weights"].arrays()})
+        first = min(self.first, panel.months[0])
+        return replace(self, members=tuple(members), first=first, last=panel.months[-1])
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """Return everything as named arrays and named strings, without loss of precision."""
@@ -276,13 +318,9 @@ class GanSearchResult(SearchResult):
     ----------
     unconditional_scores : np.ndarray
         (configurations,) Sharpe ratios of the validation months after step 1 alone, NaN where there is none.
-    equal_shares : np.ndarray
-        (configurations,) share of the validation months in which weights are equal, as :class:`Collapse` has it; NaN
-        where there is no score.
     """
 
     unconditional_scores: np.ndarray
-    equal_shares: np.ndarray
 
 
 def search_gan(

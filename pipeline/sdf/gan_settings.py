@@ -72,6 +72,29 @@ class GanTrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GanSteps:
+    """What a market's settings say of its generative adversarial estimation; the rest it shares with other networks.
+
+    Attributes
+    ----------
+    grid : Grid
+        What is searched; architectures of :data:`pipeline.sdf.gan_networks.SDF_SHAPES`.
+    unconditional_epochs, moment_epochs, weight_epochs, global_epochs, patience : int
+        See :class:`GanTrainingSettings`.
+    ensemble : tuple of int
+        Seeds of the winner's ensemble.
+    """
+
+    grid: Grid = field(default_factory=gan_grid)
+    unconditional_epochs: int = 50
+    moment_epochs: int = 10
+    weight_epochs: int = 50
+    global_epochs: int = 1
+    patience: int = 8
+    ensemble: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GanSearchSettings:
     """A search and the ensemble of its winner.
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.sdf.adam import ModuleAdam
 from pipeline.sdf.batches import Batch, TensorPanel, shuffled
 from pipeline.sdf.configurations import Configuration
 from pipeline.sdf.gan_networks import StateNetwork, generalised_mispricing, networks_for
@@ -181,6 +182,92 @@ def train_gan(
         return contest.result()
 
 
+def gan_epoch(
+    networks: dict[str, StateNetwork],
+    optimiser: ModuleAdam,
+    step: Step,
+    panel: TensorPanel,
+    configuration: Configuration,
+    settings: GanTrainingSettings,
+    seed: int,
+    number: int,
+) -> float:
+    """Let the learner of a step go through the panel once and return the mean loss, penalties left out.
+
+    Parameters
+    ----------
+    networks : dict of str to StateNetwork
+        ``weights`` and ``moments``; the learner moves.
+    optimiser : ModuleAdam
+        Of the learner.
+    step : Step
+        Of :data:`STEPS`.
+    panel : TensorPanel
+        Training months, scaled and sequenced, all returns known.
+    configuration : Configuration
+        Batch size and penalties.
+    settings : GanTrainingSettings
+        Bound and batches.
+    seed, number : int
+        Of the batches.
+    """
+    learner, bound = networks[step.learner], bound_for(configuration, settings)
+    for network in networks.values():
+        network.train(False)
+    learner.begin_epoch()
+    total, batches = 0.0, shuffled(panel.counts, configuration.batch_size, settings.fewest_dates, seed, number)
+    for dates in batches:
+        loss = step_loss(networks, panel.batch(dates), step, bound, settings)
+        penalty = sum(
+            configuration.l1 * each.abs().sum() + configuration.l2 * each.square().sum() for each in learner.penalised
+        )
+        optimiser.step(step.sign * loss + penalty)
+        total += float(loss.detach())
+    return total / len(batches)
+
+
+def train_weights_on(
+    networks: dict[str, StateNetwork],
+    panel: TensorPanel,
+    configuration: Configuration,
+    seed: int,
+    epochs: int,
+    settings: GanTrainingSettings,
+) -> None:
+    """Go on with step 3 for a fixed number of epochs, the optimiser begun afresh; the test assets stand still.
+
+    Parameters
+    ----------
+    networks : dict of str to StateNetwork
+        Where to start; ``weights`` moves.
+    panel : TensorPanel
+        All months that may be used, scaled as before and sequenced.
+    configuration : Configuration
+        Learning rate, penalties and batch size.
+    seed : int
+        Of batches and masks.
+    epochs : int
+        To run.
+    settings : GanTrainingSettings
+        Bound and batches.
+
+    Raises
+    ------
+    ArithmeticError
+        If the loss is not finite.
+    """
+    optimiser = ModuleAdam(networks["weights"], configuration.rate)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for epoch in range(1, epochs + 1):
+            loss = gan_epoch(networks, optimiser, STEPS["weights"], panel, configuration, settings, seed, epoch)
+            if not np.isfinite(loss):
+                raise ArithmeticError(
+                    f"the loss is not finite in epoch {epoch} of the refit; lower the rate {configuration.rate:g}"
+                )
+    networks["weights"].train(False)
+
+
 class _NotFiniteError(ArithmeticError):
     """A loss is not finite; the training ends."""
 
@@ -202,10 +289,7 @@ class _Contest:
         n_features, n_macro = self._training.widths
         made = networks_for(configuration.architecture, n_features, n_macro // HISTORY, settings.dropout)
         self.networks = {name: network.to(settings.device) for name, network in made.items()}
-        self._optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=configuration.rate)
-            for name, network in self.networks.items()
-        }
+        self._optimisers = {name: ModuleAdam(network, configuration.rate) for name, network in self.networks.items()}
         self._log: list[GanEpoch] = []
         self._scores = dict.fromkeys(("unconditional", "weights"), float("nan"))
         self._best = 0, self._arrays()
@@ -216,27 +300,9 @@ class _Contest:
 
     def _epoch(self, step: Step) -> float:
         """Let the learner go through the training months once and return the mean loss."""
-        learner, optimiser, configuration = (
-            self.networks[step.learner],
-            self._optimisers[step.learner],
-            self._configuration,
-        )
-        for network in self.networks.values():
-            network.train(False)
-        learner.begin_epoch()
-        panel, fewest, number = self._training, self._settings.fewest_dates, len(self._log) + 1
-        total, batches = 0.0, shuffled(panel.counts, configuration.batch_size, fewest, self._seed, number)
-        for dates in batches:
-            loss = step_loss(self.networks, panel.batch(dates), step, self._bound, self._settings)
-            penalty = sum(
-                configuration.l1 * each.abs().sum() + configuration.l2 * each.square().sum()
-                for each in learner.penalised
-            )
-            optimiser.zero_grad()
-            (step.sign * loss + penalty).backward()
-            optimiser.step()
-            total += float(loss.detach())
-        return total / len(batches)
+        optimiser, number = self._optimisers[step.learner], len(self._log) + 1
+        told = self._training, self._configuration, self._settings, self._seed, number
+        return gan_epoch(self.networks, optimiser, step, *told)
 
     def _note(self, step: str, number: int, loss: float, score: float) -> None:
         self._log.append(GanEpoch(step=step, round=number, loss=loss, score=score))

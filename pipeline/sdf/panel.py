@@ -104,9 +104,11 @@ class SdfPanel:
         return np.unique(self.assets, return_inverse=True)[1].astype(np.int64)
 
     def take(self, which: slice) -> SdfPanel:
-        """Return consecutive months, as views."""
+        """Return consecutive months, as views; the panel itself where these are all."""
         first, last, _ = which.indices(len(self.months))
         last = max(first, last)
+        if last - first == len(self.months):
+            return self
         rows = slice(int(self.bounds[first]), int(self.bounds[last]))
         return replace(
             self,

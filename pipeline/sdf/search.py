@@ -76,6 +76,9 @@ class SearchResult:
         (configurations,) epochs that were run.
     endings : tuple of str
         How each training ended.
+    equal_shares : np.ndarray
+        (configurations,) share of the validation months in which weights are equal, the mode collapse; NaN where there
+        is no score, and where it is not measured: it is the weights of the generative adversarial estimation's alone.
     """
 
     winner: Configuration
@@ -85,6 +88,7 @@ class SearchResult:
     epochs: np.ndarray
     run: np.ndarray
     endings: tuple[str, ...]
+    equal_shares: np.ndarray
 
     @property
     def usable(self) -> np.ndarray:
@@ -194,4 +198,5 @@ def _chosen(configurations: tuple[Configuration, ...], found: Sequence[Stored]) 
         epochs=epochs,
         run=run,
         endings=endings,
+        equal_shares=np.full(len(scores), np.nan),
     )

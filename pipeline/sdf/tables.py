@@ -22,6 +22,7 @@ SEARCH_SCHEMA: dict[str, pl.DataType] = {
     "winner": pl.Boolean(),
     "training_from": pl.Date(),
     "validation_from": pl.Date(),
+    "equal_share": pl.Float64(),
 }
 
 WEIGHTS_SCHEMA: dict[str, pl.DataType] = {
@@ -32,4 +33,5 @@ WEIGHTS_SCHEMA: dict[str, pl.DataType] = {
     "asset_id": pl.String(),
     "weight": pl.Float64(),
     "forecast": pl.Float64(),
+    "kappa": pl.Float64(),
 }

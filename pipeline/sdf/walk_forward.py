@@ -14,25 +14,39 @@ import numpy as np
 import polars as pl
 
 from pipeline.models.storage import below
+from pipeline.panel.calendar import shift
 from pipeline.sdf.assembly import with_columns, with_seen_columns
 from pipeline.sdf.beta import BetaResult, estimate_betas, labels
-from pipeline.sdf.ensemble import Ensemble, refit, train_ensemble
+from pipeline.sdf.ensemble import refit
 from pipeline.sdf.environments import in_environment
-from pipeline.sdf.model import SdfResult
+from pipeline.sdf.model import kernel_scale
 from pipeline.sdf.panel import SdfPanel
-from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, quiet_pieces, search
+from pipeline.sdf.portfolios import ESTIMATORS, Portfolio
+from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, quiet_pieces
 from pipeline.sdf.settings import SdfSettings
 from pipeline.sdf.tables import SEARCH_SCHEMA, WEIGHTS_SCHEMA
 
-WEIGHTS, BETAS = "weights", "betas"
+WEIGHTS, BETAS, KAPPA = "weights", "betas", "kappa"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SdfModel:
-    """What is known of one objective in one environment: portfolio weights, and betas on their factor."""
+    """What is known of one objective in one environment.
 
-    weights: SdfResult
+    Attributes
+    ----------
+    weights : Portfolio
+        Weights w of the factor F = w'r.
+    betas : BetaResult
+        Networks that forecast F r.
+    kappa : float
+        Of M = 1 - kappa F, so that expected excess returns are kappa E[F r]: of all months that the networks were
+        estimated or carried on with, see :func:`pipeline.sdf.model.kernel_scale`.
+    """
+
+    weights: Portfolio
     betas: BetaResult
+    kappa: float
 
 
 Models = Mapping[str, SdfModel]
@@ -44,9 +58,10 @@ def to_arrays(models: Models) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     arrays: dict[str, np.ndarray] = {}
     text: dict[str, str] = {"models": ",".join(models)}
     for name, model in models.items():
-        for part, (own, words) in ((WEIGHTS, model.weights.ensemble.to_arrays()), (BETAS, model.betas.to_arrays())):
+        for part, (own, words) in ((WEIGHTS, model.weights.to_arrays()), (BETAS, model.betas.to_arrays())):
             arrays |= {f"{name}/{part}/{key}": array for key, array in own.items()}
             text |= {f"{name}/{part}/{key}": value for key, value in words.items()}
+        arrays[f"{name}/{KAPPA}"] = np.array([model.kappa])
     return arrays, text
 
 
@@ -54,10 +69,11 @@ def from_arrays(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> di
     """Return what :func:`to_arrays` was given."""
     return {
         name: SdfModel(
-            weights=SdfResult(
-                ensemble=Ensemble.from_arrays(below(arrays, f"{name}/{WEIGHTS}/"), below(text, f"{name}/{WEIGHTS}/"))
+            weights=ESTIMATORS[name.split(".")[0]].restored(
+                below(arrays, f"{name}/{WEIGHTS}/"), below(text, f"{name}/{WEIGHTS}/")
             ),
             betas=BetaResult.from_arrays(below(arrays, f"{name}/{BETAS}/"), below(text, f"{name}/{BETAS}/")),
+            kappa=float(arrays[f"{name}/{KAPPA}"][0]),
         )
         for name in text["models"].split(",")
         if name
@@ -100,7 +116,8 @@ def searched(
     -------
     tuple of pl.DataFrame and dict
         One row a configuration with the columns of :data:`pipeline.sdf.tables.SEARCH_SCHEMA` (``score``: validation
-        Sharpe ratio for weights, mean squared error with its sign turned for betas), and the winners' ensembles.
+        Sharpe ratio for weights, mean squared error with its sign turned for betas; ``equal_share`` of the weights of
+        the generative adversarial estimation, null elsewhere), and the winners' ensembles.
 
     Raises
     ------
@@ -116,12 +133,12 @@ def searched(
         name = f"{objective}.{environment}"
         own = with_seen_columns(in_environment(panel, environment, settings.financials))
         parts = _parts(own, settings.training_share)
-        wanted = settings.of_weights(objective)
-        chosen = search(*parts, wanted, _Named(pieces, f"{name}.{WEIGHTS}"), progress)
-        weights = SdfResult(ensemble=train_ensemble(*parts, chosen.winner, wanted.ensemble, wanted.training))
-        factors = [weights.factor(each) for each in parts]
-        betas, best = estimate_betas(parts, factors, settings.of_betas(), _Named(pieces, f"{name}.{BETAS}"), progress)
-        models[name] = SdfModel(weights=weights, betas=betas)
+        estimate = ESTIMATORS[objective].estimate
+        weights, chosen = estimate(parts, settings, _Named(pieces, f"{name}.{WEIGHTS}"), progress)
+        fitted = parts[0].take(slice(weights.lookback, None)), parts[1]
+        factors = [weights.factor(each, parts[0]) for each in fitted]
+        betas, best = estimate_betas(fitted, factors, settings.of_betas(), _Named(pieces, f"{name}.{BETAS}"), progress)
+        models[name] = SdfModel(weights=weights, betas=betas, kappa=kernel_scale(np.concatenate(factors)))
         for network, result in ((WEIGHTS, chosen), (BETAS, best)):
             about = {"month": month, "objective": objective, "environment": environment, "network": network}
             begun = {"training_from": parts[0].months[0], "validation_from": parts[1].months[0]}
@@ -138,7 +155,7 @@ def _parts(panel: SdfPanel, training_share: float) -> tuple[SdfPanel, SdfPanel]:
 
 def _candidates(result: SearchResult, about: Mapping[str, object]) -> Iterator[dict[str, object]]:
     for place, each in enumerate(result.configurations):
-        score = float(result.scores[place])
+        score, equal_share = float(result.scores[place]), float(result.equal_shares[place])
         yield {
             **about,
             "configuration": place,
@@ -148,6 +165,7 @@ def _candidates(result: SearchResult, about: Mapping[str, object]) -> Iterator[d
             "epochs": int(result.run[place]),
             "ending": result.endings[place],
             "winner": each == result.winner,
+            "equal_share": equal_share if np.isfinite(equal_share) else None,
         }
 
 
@@ -171,31 +189,32 @@ def carried_on(models: Models, panel: SdfPanel, settings: SdfSettings) -> dict[s
 
 
 def _carried_on(name: str, model: SdfModel, panel: SdfPanel, settings: SdfSettings) -> SdfModel:
-    own = _in_columns(panel, name, model.weights.ensemble, settings)
-    weights = SdfResult(ensemble=refit(model.weights.ensemble, own, settings.refit_epochs))
-    held = model.betas
-    of_betas = replace(own, returns=labels(own, weights.factor(own)) / held.scale)
-    return SdfModel(
-        weights=weights, betas=replace(held, ensemble=refit(held.ensemble, of_betas, settings.refit_epochs))
-    )
+    own = _in_columns(panel, name, model.weights, settings)
+    weights = model.weights.carried_on(own, settings.refit_epochs)
+    held, fitted = model.betas, own.take(slice(weights.lookback, None))
+    factor = weights.factor(fitted, own)
+    of_betas = replace(fitted, returns=labels(fitted, factor) / held.scale)
+    betas = replace(held, ensemble=refit(held.ensemble, of_betas, settings.refit_epochs))
+    return SdfModel(weights=weights, betas=betas, kappa=kernel_scale(factor))
 
 
-def _in_columns(panel: SdfPanel, name: str, ensemble: Ensemble, settings: SdfSettings) -> SdfPanel:
+def _in_columns(panel: SdfPanel, name: str, portfolio: Portfolio, settings: SdfSettings) -> SdfPanel:
     """Return what a model's environment leaves of a panel, in the columns that its networks take."""
-    scaling = ensemble.standardisation
+    scaling = portfolio.standardisation
     own = in_environment(panel, name.split(".")[1], settings.financials)
     return with_columns(own, scaling.names, scaling.macro_names)
 
 
-def weights(models: Models, assets: SdfPanel, month: date, settings: SdfSettings) -> pl.DataFrame:
+def weights(models: Models, panel: SdfPanel, month: date, settings: SdfSettings) -> pl.DataFrame:
     """Return the portfolio held from the end of ``month`` on, and what it says of next month's returns.
 
     Parameters
     ----------
     models : mapping of str to SdfModel
         As of ``month``.
-    assets : SdfPanel
-        The assets of the one target month after ``month``; their returns are not looked at. None where it is empty.
+    panel : SdfPanel
+        The target month after ``month``, without which there are no rows, and the months before it whose macro series
+        the portfolios look at, at most :data:`pipeline.sdf.settings.LOOKBACK`. No return is looked at.
     month : date
         The month that has ended.
     settings : SdfSettings
@@ -205,27 +224,36 @@ def weights(models: Models, assets: SdfPanel, month: date, settings: SdfSettings
     -------
     pl.DataFrame
         The columns of :data:`pipeline.sdf.tables.WEIGHTS_SCHEMA`, one row an asset, objective and environment:
-        ``weight`` of the currency invested, ``forecast`` the beta network's expected excess return (decimal).
+        ``weight`` of the currency invested, ``forecast`` the expected excess return kappa E[F r] (decimal), ``kappa``
+        that of the model.
+
+    Raises
+    ------
+    ValueError
+        If a portfolio looks at months that are not there.
     """
-    frames = [pl.DataFrame(schema=WEIGHTS_SCHEMA)]
-    for name, model in models.items() if assets.months else ():
-        own = _in_columns(assets, name, model.weights.ensemble, settings)
-        objective, environment = name.split(".")
-        frames.append(
-            pl.DataFrame(
-                {
-                    "asset_id": own.assets.tolist(),
-                    "weight": model.weights.weights(own),
-                    "forecast": model.betas.forecast(own),
-                }
-            ).select(
-                pl.lit(month).alias("month"),
-                pl.lit(month).dt.offset_by("1mo").alias("target_month"),
-                pl.lit(objective).alias("objective"),
-                pl.lit(environment).alias("environment"),
-                "asset_id",
-                "weight",
-                "forecast",
-            )
-        )
+    frames, coming = [pl.DataFrame(schema=WEIGHTS_SCHEMA)], shift(month, 1)
+    for name, model in models.items():
+        first = shift(coming, -model.weights.lookback)
+        window = _in_columns(panel.between(first, coming), name, model.weights, settings)
+        own = window.between(coming, coming)
+        if own.months:
+            frames.append(_held(name, model, own, window))
     return pl.concat(frames)
+
+
+def _held(name: str, model: SdfModel, own: SdfPanel, window: SdfPanel) -> pl.DataFrame:
+    """Rows of one model for the one month of ``own``, whose lookback ``window`` holds."""
+    objective, environment = name.split(".")
+    target = own.months[0]
+    columns = {
+        "month": shift(target, -1),
+        "target_month": target,
+        "objective": objective,
+        "environment": environment,
+        "asset_id": own.assets.tolist(),
+        "weight": model.weights.weights(own, window),
+        "forecast": model.kappa * model.betas.forecast(own),
+        "kappa": model.kappa,
+    }
+    return pl.DataFrame(columns, schema=WEIGHTS_SCHEMA)

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipeline.evaluation.forecasts import with_realised
+from pipeline.evaluation.forecasts import SCHEMA, network_forecasts, with_realised
 
 MADE, TARGET = date(2000, 12, 1), date(2001, 1, 1)
 
@@ -50,3 +50,26 @@ def test_doubled_rows_are_refused(forecasts, returns):
         with_realised(forecasts, pl.concat([returns, returns.tail(1)]))
     with pytest.raises(ValueError, match="the forecasts have 2 rows"):
         with_realised(pl.concat([forecasts, forecasts.head(1)]), returns)
+
+
+def test_networks_are_models_with_one_factor() -> None:
+    made, target = date(2020, 1, 1), date(2020, 2, 1)
+    weights = pl.DataFrame(
+        {
+            "month": [made] * 3,
+            "target_month": [target] * 3,
+            "objective": ["sharpe", "sharpe", "mispricing"],
+            "environment": ["full", "no_macro", "full"],
+            "asset_id": ["a", "a", "b"],
+            "weight": [0.5, 0.4, -0.1],
+            "forecast": [0.01, None, -0.02],
+        }
+    )
+    found = network_forecasts(weights)
+    assert found.schema == SCHEMA
+    assert found.rows() == [
+        (made, target, "sdf_sharpe_full", 1, "a", 0.01),
+        (made, target, "sdf_sharpe_no_macro", 1, "a", None),
+        (made, target, "sdf_mispricing_full", 1, "b", -0.02),
+    ]
+    assert network_forecasts(weights.clear()).schema == SCHEMA

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from pipeline.models.boosted_trees import BoostedTrees, BoostedTreesSettings, PanelRows, fit_boosted_trees
+from pipeline.models.boosted_trees import BoostedTrees, PanelRows, fit_boosted_trees
 from pipeline.models.storage import load_arrays, save_arrays
+from pipeline.models.tree_settings import BoostedTreesSettings
 
 NAMES = ("size", "value", "noise")
 SETTINGS = BoostedTreesSettings(max_rounds=150, patience=20)
@@ -129,6 +130,8 @@ def test_bad_rows_and_settings_are_refused(trees) -> None:
         PanelRows(features=np.zeros((3, 2)), returns=np.zeros(3), names=NAMES)
     with pytest.raises(ValueError, match="finite"):
         PanelRows(features=np.zeros((3, 3)), returns=np.full(3, np.nan), names=NAMES)
+    with pytest.raises(ValueError, match=r"\['a'\] stand twice"):
+        PanelRows(features=np.zeros((3, 3)), returns=np.zeros(3), names=("a", "b", "a"))
     other = PanelRows(features=TEST.features, returns=TEST.returns, names=("a", "b", "c"))
     with pytest.raises(ValueError, match="different features"):
         fit_boosted_trees(TRAINING, other, SETTINGS)

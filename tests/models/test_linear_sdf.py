@@ -1,24 +1,15 @@
 from __future__ import annotations
 
 import warnings
-from itertools import pairwise
 
 import numpy as np
-import polars as pl
 import pytest
 from linearmodels.iv import IVGMM
 from scipy.stats import chi2
 
-from pipeline.models.linear_sdf import (
-    FIRST_STAGE,
-    ITERATED,
-    GmmSettings,
-    KernelSpecification,
-    compare_kernels,
-    difference_j,
-    estimate_linear_sdf,
-    kernel_specifications,
-)
+from pipeline.models.linear_sdf import FIRST_WEIGHTS, UnidentifiedKernel, difference_j, estimate_linear_sdf
+from pipeline.models.linear_settings import FIRST_STAGE, ITERATED, GmmSettings
+from pipeline.models.linear_settings import FIRST_WEIGHTS as FIRST_WEIGHT_NAMES
 
 T, N, NAMES = 400, 12, ("level", "slope", "noise")
 TRUE_B = np.array([4.0, -3.0, 0.0])
@@ -173,31 +164,6 @@ def test_as_many_factors_as_assets_leave_nothing_to_test() -> None:
     np.testing.assert_allclose(fit.pricing_errors, 0.0, atol=1e-15)
 
 
-def test_the_rows_of_table_nine() -> None:
-    rng = np.random.default_rng(5)
-    macro = [f"pc_{k}" for k in range(1, 6)]
-    frame = pl.DataFrame({name: rng.normal(size=T) for name in macro} | {"cp": FACTORS[:, 0]})
-    rows = kernel_specifications(macro, "cp", sizes=(2, 5))
-    assert [len(row.factors) for row in rows] == [1, 2, 3, 5, 6]
-    table = compare_kernels(RETURNS, frame, rows)
-    assert table["p_difference"].is_null().to_list() == [True, True, False, True, False]
-    assert table["n_months"].to_list() == [T] * 5
-    # More factors never explain less of the time series.
-    with_cp = table.filter(pl.col("factors").list.contains("cp"))["r2"].to_list()
-    assert all(small <= large for small, large in pairwise(with_cp))
-    fit = estimate_linear_sdf(RETURNS, frame.select(rows[2].factors).to_numpy(), rows[2].factors)
-    test = difference_j(RETURNS, frame.select(rows[2].factors).to_numpy(), rows[2].factors, ["cp"])
-    found = table.row(2, named=True)
-    assert (found["j"], found["p"], found["difference"], found["p_difference"]) == (
-        fit.j,
-        fit.p,
-        test.statistic,
-        test.p,
-    )
-    with pytest.raises(ValueError, match="30 macro factors are asked for"):
-        kernel_specifications(macro, "cp")
-
-
 def test_bad_problems_are_refused() -> None:
     twice = np.column_stack([FACTORS[:, :2], FACTORS[:, 0]])
     for arguments, words in [
@@ -216,4 +182,13 @@ def test_bad_problems_are_refused() -> None:
     for wrong in ({"stage": "third"}, {"first_weight": "ones"}, {"lags": -1}):
         with pytest.raises(ValueError, match="must be"):
             GmmSettings(**wrong)
-    assert KernelSpecification(factors=("a",)).restricted == ()
+    assert tuple(FIRST_WEIGHTS) == FIRST_WEIGHT_NAMES
+
+
+def test_data_that_cannot_tell_the_prices_have_an_error_of_their_own() -> None:
+    for returns, factors in [(RETURNS[:10], FACTORS[:10]), (RETURNS[:, :2], FACTORS)]:
+        with pytest.raises(UnidentifiedKernel):
+            estimate_linear_sdf(returns, factors, NAMES)
+    with pytest.raises(ValueError, match="finite") as refused:
+        estimate_linear_sdf(RETURNS, np.full_like(FACTORS, np.nan), NAMES)
+    assert not isinstance(refused.value, UnidentifiedKernel)

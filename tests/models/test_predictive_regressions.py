@@ -11,11 +11,13 @@ from pipeline.evaluation.comparison_pairs import Specification
 from pipeline.evaluation.comparisons import diebold_mariano
 from pipeline.evaluation.forecast_moments import forecast_moments
 from pipeline.evaluation.forecasts import with_realised
+from pipeline.models.linear_settings import PredictiveSettings
 from pipeline.models.predictive_regressions import (
-    PredictiveSettings,
+    log_excess_returns,
     out_of_sample_fit,
     predictive_regressions,
     recursive_forecasts,
+    regression_tables,
 )
 from pipeline.panel.calendar import month_of, month_range, shift
 
@@ -209,8 +211,48 @@ def test_bad_frames_are_refused(frames) -> None:
         predictive_regressions(returns, constant, {"cp": ("cp",)}, SHORT)
     with pytest.raises(ValueError, match=r"1990-01, cp, hkm_1: .* linearly dependent"):
         recursive_forecasts(returns, constant, [date(1990, 1, 1)], {"cp": ("cp",)}, SHORT)
-    for wrong in ({"covariance": "HAC"}, {"min_months": 1}):
+    for wrong in ({"covariance": "HC4"}, {"min_months": 1}):
         with pytest.raises(ValueError, match=r"covariance|min_months"):
             PredictiveSettings(**wrong)
     empty = recursive_forecasts(returns.head(0), predictors.head(0), [month_of(24000)], SPECIFICATIONS, SHORT)
     assert empty.is_empty()
+
+
+def test_newey_and_wests_errors_are_those_of_linearmodels(frames) -> None:
+    settings = PredictiveSettings(covariance="HAC", lags=3, min_months=40)
+    table = predictive_regressions(frames["returns"], frames["predictors"], SPECIFICATIONS, settings)
+    rows = table.filter((pl.col("asset_id") == "hkm_2") & (pl.col("specification") == "cp_macro"))
+    y, X = _pairs(frames, "hkm_2", SPECIFICATIONS["cp_macro"], MONTHS[-1])
+    theirs = IV2SLS(y, X, None, None).fit(cov_type="kernel", kernel="bartlett", bandwidth=3, debiased=False)
+    np.testing.assert_allclose(rows["standard_error"], theirs.std_errors, rtol=1e-8)
+    plain = predictive_regressions(frames["returns"], frames["predictors"], SPECIFICATIONS, SHORT)
+    assert not rows["standard_error"].equals(plain.filter(pl.col("asset_id") == "hkm_2")["standard_error"][-4:])
+
+
+def test_log_excess_returns_by_hand() -> None:
+    frame = pl.DataFrame(
+        {
+            "month": MONTHS[:4],
+            "asset_id": ["a"] * 4,
+            "ret": [0.03, -0.02, -1.0, None],
+            "ret_excess": [0.02, -0.02, -1.01, 0.01],
+        }
+    )
+    logs = log_excess_returns(frame)["ret"].to_list()
+    assert logs[:2] == pytest.approx([np.log(1.03 / 1.01), np.log(0.98)], rel=1e-12)
+    assert logs[2:] == [None, None]
+
+
+def test_tables_of_a_month_know_nothing_later(frames) -> None:
+    month = MONTHS[120]
+    by_kind = {"whole_sample": frames["predictors"], "real_time": frames["predictors"].with_columns(pl.col("cp") * 2)}
+    table = regression_tables(frames["returns"], by_kind, month, SPECIFICATIONS, SHORT)
+    assert table["month"].unique().to_list() == [month]
+    cut = frames["returns"].filter(pl.col("month") <= month)
+    direct = predictive_regressions(cut, frames["predictors"], SPECIFICATIONS, SHORT)
+    whole = table.filter(pl.col("factors") == "whole_sample")
+    assert whole["coefficient"].to_list() == direct["coefficient"].to_list()
+    # A predictor of twice the size has half the slope.
+    slopes = table.filter((pl.col("predictor") == "cp") & (pl.col("portfolio") == "hkm_1"))
+    by_factors = dict(slopes.filter(pl.col("specification") == "cp").select("factors", "coefficient").iter_rows())
+    assert by_factors["real_time"] == pytest.approx(by_factors["whole_sample"] / 2)

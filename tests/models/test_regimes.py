@@ -3,14 +3,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import polars as pl
 import pytest
 from hmmlearn.hmm import GaussianHMM
 from scipy.stats import multivariate_normal
 
-from pipeline.models.regimes import Regimes, RegimeSettings, estimate_regimes, regime_probabilities
+from pipeline.models.linear_settings import RegimeSettings
+from pipeline.models.regimes import Regimes, estimate_regimes
 from pipeline.models.storage import load_arrays, save_arrays
-from pipeline.panel.calendar import month_of
 
 MEANS = np.array([[1.4, 1.8, 2.2], [0.3, 0.4, 0.5], [-1.2, -1.6, -2.0]])
 DEVIATIONS = np.array([1.0, 0.4, 1.2])
@@ -35,7 +34,7 @@ RETURNS, PATH = _simulated()
 
 @pytest.fixture(scope="module")
 def regimes() -> Regimes:
-    return estimate_regimes(RETURNS, QUICK)
+    return estimate_regimes(RETURNS, 3, QUICK)
 
 
 def test_simulated_states_are_recovered(regimes) -> None:
@@ -51,7 +50,7 @@ def test_simulated_states_are_recovered(regimes) -> None:
 
 
 def test_two_states_separate_calm_from_storm() -> None:
-    two = estimate_regimes(RETURNS, RegimeSettings(n_states=2, n_starts=6))
+    two = estimate_regimes(RETURNS, 2, RegimeSettings(n_starts=6))
     table = two.description(RETURNS)
     calm = int(table["volatility"].arg_min())
     assert table["share"][calm] == pytest.approx((PATH == 1).mean(), abs=0.1)
@@ -91,7 +90,7 @@ def test_likelihood_and_smoothing_agree_with_hmmlearn_from_the_same_parameters(r
 
 def test_maximum_likelihood_agrees_with_hmmlearns_own_estimates() -> None:
     returns = RETURNS[:400]
-    ours = estimate_regimes(returns, LIKELIHOOD)
+    ours = estimate_regimes(returns, 3, LIKELIHOOD)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ends = [
@@ -120,7 +119,7 @@ def test_at_the_end_the_prior_balances_the_scatter(regimes) -> None:
 
 
 def test_units_do_not_matter(regimes) -> None:
-    decimal = estimate_regimes(RETURNS / 100, QUICK)
+    decimal = estimate_regimes(RETURNS / 100, 3, QUICK)
     np.testing.assert_allclose(decimal.means, regimes.means / 100, rtol=1e-6)
     np.testing.assert_allclose(decimal.covariances, regimes.covariances / 1e4, rtol=1e-6, atol=1e-12)
     assert decimal.log_likelihood == pytest.approx(regimes.log_likelihood + 900 * 3 * np.log(100), rel=1e-9)
@@ -130,22 +129,22 @@ def test_more_portfolios_than_months_of_a_state_stay_regular() -> None:
     rng = np.random.default_rng(2)
     returns, _ = _simulated(150, seed=2)
     wide = np.repeat(returns, 10, axis=1) + 0.3 * rng.normal(size=(150, 30))
-    fit = estimate_regimes(wide, RegimeSettings(n_starts=4))
+    fit = estimate_regimes(wide, 3, RegimeSettings(n_starts=4))
     assert fit.converged
     assert np.linalg.eigvalsh(fit.covariances).min() > 0.0
 
 
 def test_the_likeliest_start_is_kept_and_failures_are_told() -> None:
-    fit = estimate_regimes(RETURNS, QUICK)
+    fit = estimate_regimes(RETURNS, 3, QUICK)
     assert fit.log_likelihoods.shape == (4,)
     assert fit.log_likelihood == pytest.approx(fit.log_likelihoods.max(), abs=1.0)
     assert fit.n_converged == 4
-    brief = estimate_regimes(RETURNS, RegimeSettings(n_starts=3, max_iterations=2))
+    brief = estimate_regimes(RETURNS, 3, RegimeSettings(n_starts=3, max_iterations=2))
     assert (brief.converged, brief.n_converged, brief.iterations) == (False, 0, 2)
 
 
 def test_estimates_repeat_and_travel(regimes, tmp_path) -> None:
-    again = estimate_regimes(RETURNS, QUICK)
+    again = estimate_regimes(RETURNS, 3, QUICK)
     np.testing.assert_array_equal(again.means, regimes.means)
     save_arrays(tmp_path / "regimes.safetensors", *regimes.to_arrays())
     back = Regimes.from_arrays(*load_arrays(tmp_path / "regimes.safetensors"))
@@ -165,26 +164,6 @@ def test_the_description(regimes) -> None:
         assert table["expected_months"][state] == pytest.approx(1 / (1 - regimes.transition[state, state]))
 
 
-def test_months_are_the_same_alone_and_whatever_comes_later() -> None:
-    months = [month_of(24000 + t) for t in range(120)]
-    frame = pl.DataFrame({"month": months, **{f"p{k}": RETURNS[:120, k] for k in range(3)}})
-    settings = RegimeSettings(n_states=2, n_starts=3)
-    wanted = [months[10], months[90], months[119], month_of(24300)]
-    whole = regime_probabilities(frame, wanted, settings)
-    assert whole["probability_1"].is_null().to_list() == [True, False, False, True]
-    assert whole["n_months"].to_list() == [None, 91, 120, None]
-    fit = estimate_regimes(RETURNS[:91], settings)
-    assert whole.row(1)[1:3] == tuple(fit.filtered(RETURNS[:91])[-1])
-    later = pl.col("month") > months[90]
-    for variant in (
-        frame,
-        frame.filter(~later),
-        frame.with_columns(pl.when(later).then(9.9).otherwise("p1").alias("p1")),
-    ):
-        alone = regime_probabilities(variant.sample(fraction=1.0, shuffle=True, seed=1), [months[90]], settings)
-        assert alone.equals(whole.filter(pl.col("month") == months[90]))
-
-
 def test_bad_returns_and_settings_are_refused() -> None:
     for returns, words in [
         (RETURNS[:30], "30 months are too few"),
@@ -192,10 +171,17 @@ def test_bad_returns_and_settings_are_refused() -> None:
         (np.column_stack([RETURNS, np.zeros(900)]), r"portfolios \[3\] never vary"),
     ]:
         with pytest.raises(ValueError, match=words):
-            estimate_regimes(returns)
+            estimate_regimes(returns, 3)
     singular = np.column_stack([RETURNS, RETURNS[:, 0]])
     with pytest.raises(ValueError, match="all 2 starts broke down"):
-        estimate_regimes(singular, RegimeSettings(n_starts=2, prior_months=0.0))
-    for wrong in ({"n_states": 1}, {"persistence": 1.0}, {"tolerance": 0.0}, {"prior_months": -1.0}):
+        estimate_regimes(singular, 3, RegimeSettings(n_starts=2, prior_months=0.0))
+    for wrong in (
+        {"n_states": (1, 2)},
+        {"refit_months": 0},
+        {"min_months": 71},
+        {"persistence": 1.0},
+        {"tolerance": 0.0},
+        {"prior_months": -1.0},
+    ):
         with pytest.raises(ValueError, match="must"):
             RegimeSettings(**wrong)

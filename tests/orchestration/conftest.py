@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from promise import END, INDEX, Factory, Tables
@@ -28,14 +31,22 @@ def macro_tables(tiny_tables) -> Tables:
     return {name: frame for name, frame in tiny_tables.items() if name.startswith(MACRO)}
 
 
-@pytest.fixture
-def home(macro_tables, tmp_path) -> Home:
-    return Factory(tmp_path).home("home", macro_tables)
+@pytest.fixture(scope="session")
+def place(tmp_path_factory) -> Path:
+    """Where the home of one test after the other lies, so that they can share their definitions."""
+    return tmp_path_factory.mktemp("orchestration")
+
+
+@pytest.fixture(scope="session")
+def definitions(macro_tables, place) -> dg.Definitions:
+    """Loaded once, as a server does that stays up while files change."""
+    return build_defs(Factory(place).home("home", macro_tables))
 
 
 @pytest.fixture
-def definitions(home) -> dg.Definitions:
-    return build_defs(home)
+def home(macro_tables, place) -> Home:
+    shutil.rmtree(place / "home", ignore_errors=True)
+    return Factory(place).home("home", macro_tables)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import StringIO
 
-import dagster as dg
 import polars as pl
 import pytest
 from promise import END, Factory
@@ -118,22 +117,3 @@ def _noting(run, launched):
         run(self, names, tags)
 
     return noted
-
-
-def test_a_range_is_planned_in_one_event_and_known_by_month(run, instance):
-    """Each month of a range that failed is shown as failed, though the run logged one planned event an asset."""
-    first = shift(END, -3)
-    with pytest.raises(ValueError, match="is not a month"):
-        run("french_factors_daily", first=first, last=END, tags={"rebuild_from": "soon"})
-    key = dg.AssetKey("french_factors_daily")
-    attempts = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-        key
-    )
-    assert set(attempts) == {str(month) for month in month_range(first, END)}
-    (run_id,) = {run_id for run_id, _ in attempts.values()}
-    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-    assert len(events) == 1
-    assert run("french_factors_daily", first=first, last=END).success
-    assert not instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-        key
-    )

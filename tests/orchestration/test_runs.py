@@ -44,6 +44,25 @@ def test_a_range_reports_every_month_with_its_own_figures(run, instance, home):
     assert materialised(instance, "french_factors_daily")[str(FIRST)]["status"].value == "current"
 
 
+def test_a_range_is_planned_in_one_event_and_known_by_month(run, instance):
+    """Each month of a range that failed is shown as failed, though the run logged one planned event an asset."""
+    first = shift(END, -3)
+    with pytest.raises(ValueError, match="is not a month"):
+        run("french_factors_daily", first=first, last=END, tags={"rebuild_from": "soon"})
+    key = dg.AssetKey("french_factors_daily")
+    attempts = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        key
+    )
+    assert set(attempts) == {str(month) for month in month_range(first, END)}
+    (run_id,) = {run_id for run_id, _ in attempts.values()}
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    assert len(events) == 1
+    assert run("french_factors_daily", first=first, last=END).success
+    assert not instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        key
+    )
+
+
 def test_months_finished_before_a_failure_stay_materialised(run, instance, monkeypatch):
     build = Workshop.build
 

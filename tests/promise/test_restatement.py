@@ -129,7 +129,7 @@ MARKETS = {
         "stock_training_panel",
         "firm_characteristics",
         "stock_returns",
-        date(2023, 8, 1),
+        date(2026, 2, 1),
     ),
     # Portfolios have no characteristics, and no managed portfolios but themselves.
     "portfolio": ("test_portfolios", "test_portfolios", "test_portfolios", "test_portfolios", date(2025, 11, 1)),
@@ -139,13 +139,47 @@ WITHOUT_CHARACTERISTICS = {"cfm", "rcfm", "observed", "pca", "rp_pca", "naive", 
 
 # Market -> first month of its networks, its returns, its characteristics, what the medians of fundamentals come from.
 NETWORKS = {
-    "bond_portfolio": (date(2025, 9, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
-    "bond": (date(2026, 1, 1), "bond_returns", "bond_characteristics"),
+    "bond_portfolio": (date(2026, 3, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
+    "bond": (date(2026, 1, 1), "bond_returns", "bond_characteristics", "bond_snapshot"),
     "stock": (date(2026, 2, 1), "stock_returns", "firm_characteristics"),
 }
 SHARED = ("fred_md", "goyal_welch", "treasury_curve")
 SDF_ASSETS = ("sdf_search", "sdf", "sdf_returns")
+# What is estimated on the whole past of its sources -> its first month, and these.
+LINEAR = {
+    "cochrane_piazzesi": (date(2019, 10, 1), "treasury_curve"),
+    "macro_factor_counts": (date(2025, 8, 1), "bond_portfolios", "fred_md"),
+    "bond_portfolio_linear_sdf": (date(2025, 8, 1), "bond_portfolios", "fred_md", "treasury_curve"),
+    "bond_portfolio_predictive_regressions": (
+        date(2025, 6, 1), "bond_portfolios", "fred_md", "treasury_curve", "macro_factors", "cochrane_piazzesi",
+    ),
+    "bond_portfolio_predictive_forecasts": (
+        date(2025, 6, 1), "bond_portfolios", "macro_factors", "cochrane_piazzesi",
+    ),
+    "bond_portfolio_regimes": (date(2025, 6, 1), "bond_portfolios"),
+}  # fmt: skip
 COMPARED = ("factor_forecasts", "forecast_moments", "direction_moments")
+
+
+# Market -> first month of its trees, months between searches, its returns, what is known of its assets.
+TREES = {
+    "bond_portfolio": (
+        date(2025, 12, 1), 4, "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics",
+    ),
+    "bond": (date(2026, 4, 1), 3, "bond_returns", "bond_characteristics"),
+}  # fmt: skip
+TREE_ASSETS = ("trees", "tree_forecasts")
+# Market -> first month in which forecasts are compared, its returns, the forecasts.
+COMPARISONS = {
+    "bond": (date(2026, 2, 1), "bond_returns", ("bond_factor_forecasts", "bond_sdf", "bond_tree_forecasts")),
+    "stock": (date(2026, 3, 1), "stock_returns", ("stock_factor_forecasts", "stock_sdf")),
+    "portfolio": (date(2025, 12, 1), "test_portfolios", ("portfolio_factor_forecasts",)),
+    "bond_portfolio": (
+        date(2025, 7, 1),
+        "bond_portfolios",
+        ("bond_portfolio_predictive_forecasts", "bond_portfolio_sdf", "bond_portfolio_tree_forecasts"),
+    ),
+}
 
 
 def _estimates(changed: dict[str, set[date]], last: date) -> dict[str, set[date]]:
@@ -161,11 +195,7 @@ def _estimates(changed: dict[str, set[date]], last: date) -> dict[str, set[date]
         made = {month for month in estimates | changed.get(characteristics, set()) if first <= month <= last}
         forecast = {shift(month, 1) for month in changed.get(f"{market}_factor_forecasts", set())}
         compared = {month for month in forecast | changed.get(returns, set()) if first < month <= last}
-        expected |= {
-            f"{market}_factor_forecasts": made,
-            f"{market}_forecast_moments": compared,
-            f"{market}_direction_moments": compared,
-        }
+        expected |= {f"{market}_factor_forecasts": made, f"{market}_direction_moments": compared}
     for market, (first, *sources) in NETWORKS.items():
         search, weights, earned = (f"{market}_{asset}" for asset in SDF_ASSETS)
         since = [month for name in (*sources, *SHARED) for month in changed.get(name, ())]
@@ -173,6 +203,22 @@ def _estimates(changed: dict[str, set[date]], last: date) -> dict[str, set[date]
         held = {shift(month, 1) for month in changed.get(weights, set())}
         returns = {month for month in held | changed.get(sources[0], set()) if first < month <= last}
         expected |= {search: networks, weights: networks, earned: returns}
+    for asset, (first, *sources) in LINEAR.items():
+        since = [month for source in sources for month in changed.get(source, ())]
+        expected[asset] = _months(max(first, min(since)), last) if since else set()
+    for market, (first, span, *sources) in TREES.items():
+        since = [month for name in (*sources, *SHARED) for month in changed.get(name, ())]
+        # A forecast reads what was known in its own month and the search in whose span it lies.
+        searched = {
+            each for month in changed.get(f"{market}_trees", ()) for each in _months(month, shift(month, span - 1))
+        }
+        known = {month for name in (*sources[1:], *SHARED) for month in changed.get(name, ())}
+        expected[f"{market}_trees"] = _months(max(first, min(since)), last) if since else set()
+        expected[f"{market}_tree_forecasts"] = {month for month in searched | known if first <= month <= last}
+    for market, (first, returns, sources) in COMPARISONS.items():
+        held = {shift(month, 1) for name in sources for month in changed.get(name, ())}
+        compared = {month for month in held | changed.get(returns, set()) if first <= month <= last}
+        expected[f"{market}_forecast_moments"] = compared
     none = {f"portfolio_{asset}" for asset in (*FAMILIES, *COMPARED) if asset not in WITHOUT_CHARACTERISTICS}
     return {asset: months for asset, months in expected.items() if months and asset not in none}
 
@@ -194,19 +240,24 @@ def _built_again(whole: Home, home: Home, names: Iterable[str] | None = None, la
     different = [key for key, content in contents(home).items() if before[key] != content]
     changed = {asset: {m for a, m in different if a == asset} for asset, _ in different}
     models = {f"{market}_{asset}" for market in MARKETS for asset in (*FAMILIES, *COMPARED)}
-    models |= {f"{market}_{asset}" for market in NETWORKS for asset in SDF_ASSETS}
+    models |= {f"{market}_{asset}" for market in NETWORKS for asset in SDF_ASSETS} | set(LINEAR)
+    models |= {f"{market}_{asset}" for market in TREES for asset in TREE_ASSETS}
+    models |= {f"{market}_forecast_moments" for market in COMPARISONS}
     instruments = changed.get("french_factors", set())
     assert built.pop("factor_instruments", set()) == (_months(min(instruments), last) if instruments else set())
     # The bill rate is of the same partition.
     assert built.pop("test_portfolios", set()) == instruments
-    asked = {asset: months for asset, months in _estimates(changed, last).items() if names is None}
+    workshop = Workshop(MONTHLY_ASSETS, home)
+    wanted = set(workshop.buildable() if names is None else workshop.closure(names))
+    asked = {asset: months for asset, months in _estimates(changed, last).items() if asset in wanted}
     assert {asset: built.pop(asset) for asset in models & set(built)} == asked
     return Restatement(home, built, {asset: months for asset, months in changed.items() if asset not in models})
 
 
 def _restating(built: Home, factory, market, name: str, text: str = SETTINGS):
-    def run(after, names: Iterable[str] | None = None, last: date = END) -> Restatement:
-        closure = None if names is None else Workshop(MONTHLY_ASSETS, built).closure(names)
+    def run(after, names: Iterable[str] | None = None, last: date = END, beside: Iterable[str] = ()) -> Restatement:
+        # Those beside the named ones are there as they were.
+        closure = None if names is None else Workshop(MONTHLY_ASSETS, built).closure([*names, *beside])
         factory.copy(built, name, closure)
         written = {table: frame for table, frame in after.items() if frame is not market[table]}
         home = factory.home(name, written)
@@ -233,9 +284,25 @@ def test_nothing_is_built_without_a_change(restate, market):
     assert restate({table: frame.clone() for table, frame in market.items()}).built == {}
 
 
+# The dearest of all; built again where the returns of a stock change.
+STOCK_MODELS = {f"stock_{asset}" for asset in (*FAMILIES, *COMPARED)}
+
+
+def _wait(found: Restatement, assets: set[str]) -> dict[str, date]:
+    """First month that is out of date of the assets that were not built again."""
+    workshop = Workshop(MONTHLY_ASSETS, found.home)
+    firsts = {name: workshop.first_outdated(name, month_range(workshop.origin(name), END)) for name in assets}
+    return {name: month for name, month in firsts.items() if month is not None}
+
+
 def test_a_restated_market_return(restate, market):
     table = "french/F-F_Research_Data_Factors"
-    found = restate(_restated(market, table, _in("date", MONTH), "Mkt-RF", pl.col("Mkt-RF") + 20.0))
+    names = {asset.name for asset in MONTHLY_ASSETS} - STOCK_MODELS
+    restated = _restated(market, table, _in("date", MONTH), "Mkt-RF", pl.col("Mkt-RF") + 20.0)
+    found = restate(restated, names, beside=STOCK_MODELS)
+    waiting = {asset: months for asset, months in _estimates(found.changed, END).items() if asset in STOCK_MODELS}
+    assert len(waiting) > 5
+    assert _wait(found, STOCK_MODELS) == {asset: min(months) for asset, months in waiting.items()}
     # The slope on the VIX looks at the market of the 60 months up to its own; the industry adjustment looks 66 months
     # back: 60 before a return that lies up to 6 months before.
     characteristics = _months(MONTH, shift(MONTH, 66))

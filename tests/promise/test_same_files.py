@@ -23,8 +23,12 @@ from resources.home import Home
 BEFORE = shift(END, -1)
 # Among accounts, among characteristics, among models.
 KILLED = ("compustat_quarterly", "bond_characteristics", "stock_ipca_dg41")
-# From here on every month is a build of its own: models estimate, windows are full.
-START = date(2026, 4, 1)
+# After this month every month is a build of its own: models estimate, windows are full. What is estimated anew every
+# three months is so in one of the three; the month after goes on from a state that is the one range's to the last byte,
+# as all of them are.
+START = shift(END, -3)
+# What is killed works with several threads, the processes of a test run with one each: no file knows.
+THREADS = {"POLARS_MAX_THREADS": "2"}
 _BUILD_ALL = """
 import sys
 from datetime import date
@@ -85,7 +89,8 @@ def grown(market, factory) -> Grown:
 
 def _finished_when_killed(home: Home, asset: str) -> int:
     """Build in a process of its own, kill it once it is among the months of an asset, and count the partitions."""
-    process = subprocess.Popen([sys.executable, "-c", _BUILD_ALL, str(home.folder), str(BEFORE)])
+    command = [sys.executable, "-c", _BUILD_ALL, str(home.folder), str(BEFORE)]
+    process = subprocess.Popen(command, env=os.environ | THREADS)
     enough = len(month_range(EARLY, BEFORE)) // 4
     while process.poll() is None and _months_after(home, asset, EARLY) < enough:
         time.sleep(0.02)

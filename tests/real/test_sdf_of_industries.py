@@ -67,7 +67,7 @@ def test_the_full_grid(
     found = _figures(SdfResult(ensemble=ensemble), industry_parts[2], factors, published)
     quantiles = np.nanquantile(result.scores, [0.0, 0.25, 0.5, 0.75, 1.0])
     print(f"\n{objective}: winner {result.winner}, validation Sharpe {result.score:.3f}, of all {quantiles.round(3)}")
-    print(f"unusable {int((~result.usable).sum())}; test: {figures['performance']}")
+    print(f"unusable {int((~result.usable).sum())}; test: {found['performance']}")
     for name in FACTOR_SETS:
         print(f"{name}: alpha {found[name].alpha:.4f} (t {found[name].t:.2f})")
     assert result.usable.mean() > 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 
 import polars as pl
@@ -57,6 +58,16 @@ def test_a_crash_while_writing_leaves_no_partition(lake, monkeypatch, fails_at):
     # Without a manifest nobody takes the new rows for the old ones, or half of them for all.
     assert lake.manifest("bond_returns", MONTH) is None
     assert not list(lake.partition("bond_returns", MONTH).glob(".*"))
+
+
+def test_a_partition_that_another_process_replaced_or_removed_is_seen(lake):
+    lake.write("bond_returns", MONTH, frame(1.0), ["month", "isin"], **PROVENANCE)
+    assert lake.manifest("bond_returns", MONTH).rows == 1
+    other = Lake(lake.folder)
+    manifest = other.write("bond_returns", MONTH, frame(2.0), ["month", "isin"], **PROVENANCE)
+    assert lake.manifest("bond_returns", MONTH) == manifest
+    shutil.rmtree(lake.partition("bond_returns", MONTH))
+    assert lake.manifest("bond_returns", MONTH) is None
 
 
 def test_a_window_names_the_months_that_are_missing(lake):

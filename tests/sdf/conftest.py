@@ -10,7 +10,7 @@ import torch
 from pipeline.sdf.panel import SdfPanel
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     """Sums in one order, and no quarrel over processors."""
     before = torch.get_num_threads()
@@ -46,6 +46,6 @@ def drawn(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., SdfPanel]:
     return drawn

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.sdf.adam import ModuleAdam
 from pipeline.sdf.batches import TensorPanel
 from pipeline.sdf.configurations import Configuration
 from pipeline.sdf.gan_networks import (
@@ -170,3 +171,21 @@ def test_moments_of_evaluation_are_the_means_over_the_batches_of_an_epoch(networ
     ]
     np.testing.assert_allclose(found["own.1.running_mean"], expected[0].detach().numpy(), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found["own.1.running_var"], expected[1].detach().numpy(), rtol=1e-4)
+
+
+def test_steps_are_those_of_torch_s_adam(batch):
+    """The same losses and rates move the same module the same way."""
+    ours, theirs = (networks_for("joined", 5, 3, 0.0)["weights"] for _ in range(2))
+    theirs.load(ours.arrays())
+    optimiser, reference = ModuleAdam(ours, 0.01), torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for network in (ours, theirs):
+        network.train(False)
+    first = ours.arrays()
+    for step in range(6):
+        optimiser.step((ours(batch) - 0.3 * step).square().mean())
+        reference.zero_grad()
+        (theirs(batch) - 0.3 * step).square().mean().backward()
+        reference.step()
+    for name, value in theirs.arrays().items():
+        np.testing.assert_allclose(ours.arrays()[name], value, rtol=1e-4, atol=1e-5)
+    assert all(np.abs(ours.arrays()[name] - first[name]).max() > 0.01 for name, _ in ours.named_parameters())

@@ -50,7 +50,7 @@ max_iterations = 10
 asset_months = 24
 [stock_factor_models]
 n_factors = [1]
-min_months = 105
+min_months = 135
 refit_months = 3
 starts = 1
 max_iterations = 10
@@ -61,10 +61,41 @@ min_months = 120
 refit_months = 3
 starts = 1
 max_iterations = 10
+[cochrane_piazzesi]
+longest = 3
+min_months = 48
+[linear_sdf]
+sizes = [2]
+min_months = 68
+refit_months = 4
+counted_most = [4]
+[predictive_regressions]
+min_months = 66
+refit_months = 6
+[regimes]
+n_states = [2]
+min_months = 66
+refit_months = 6
+start_months = 12
+n_starts = 2
+[bond_portfolio_trees]
+min_months = 72
+search_months = 4
+[bond_portfolio_trees.trees]
+depths = [2]
+learning_rates = [0.1]
+max_rounds = 5
+[bond_trees]
+min_months = 78
+search_months = 3
+[bond_trees.trees]
+depths = [1]
+learning_rates = [0.1]
+max_rounds = 5
 """ + "".join(
     f"""
 [{market}_sdf]
-objectives = ["{objective}"]
+objectives = [{objectives}]
 environments = ["{environment}"]
 min_months = {months}
 search_months = 3
@@ -83,12 +114,25 @@ rates = [0.001]
 l1 = [0.0]
 l2 = [0.0]
 """
-    for market, objective, environment, months, architectures in (
-        ("bond_portfolio", "mispricing", "full", 69, '"shallow", "elastic_net"'),
-        ("bond", "sharpe", "full", 75, '"shallow"'),
-        ("stock", "sharpe", "no_macro", 135, '"elastic_net"'),
+    for market, objectives, environment, months, architectures in (
+        ("bond_portfolio", '"mispricing", "gan"', "full", 75, '"shallow", "elastic_net"'),
+        ("bond", '"sharpe"', "no_financials", 75, '"shallow"'),
+        ("stock", '"sharpe"', "no_macro", 135, '"elastic_net"'),
     )
 )
+SETTINGS += """
+[bond_portfolio_sdf.gan]
+unconditional_epochs = 1
+moment_epochs = 1
+weight_epochs = 1
+ensemble = [1]
+[bond_portfolio_sdf.gan.grid]
+architectures = ["joined"]
+batch_sizes = [1024]
+rates = [0.005]
+l1 = [0.0]
+l2 = [0.01]
+"""
 
 FROM_INDEX = """
 [bonds]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
 import numpy as np
 import polars as pl
+from sdf_report_linear_frames import linear_frames
 
 from pipeline.evaluation.sdf_months import sdf_months
 from pipeline.panel.calendar import month_range, shift
@@ -19,15 +21,22 @@ FIRST_SEARCH = shift(MONTHS[0], -1)
 SECOND_SEARCH = shift(FIRST_SEARCH, 12)
 _ASSETS = {"bond_portfolio": 5, "bond": 14, "stock": 9}
 _MODELS = {
-    "bond_portfolio": [("mispricing", "full"), ("sharpe", "full"), ("mispricing", "no_macro"), ("sharpe", "no_macro")],
+    "bond_portfolio": [
+        *(("mispricing", "full"), ("sharpe", "full"), ("gan", "full")),
+        *(("mispricing", "no_macro"), ("sharpe", "no_macro")),
+    ],
     "bond": [("mispricing", "full"), ("sharpe", "full")],
     "stock": [("sharpe", "full")],
 }
 _ARCHITECTURES = ("shallow", "deep", "elastic_net")
+_GAN_ARCHITECTURES = ("joined", "separate")
+_PORTFOLIOS = ("rating_1", "downside_2", "spread_10", "spread_2", "downside_1")
 
 
 def _ids(market: Market) -> list[object]:
     count = _ASSETS[market.name]
+    if market.key == "portfolio":
+        return list(_PORTFOLIOS)
     return [10_001 + i for i in range(count)] if market.key == "permno" else [f"asset_{i}" for i in range(count)]
 
 
@@ -41,25 +50,19 @@ def _returns(market: Market, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _weights(market: Market, models: list[tuple[str, str]], rng: np.random.Generator) -> pl.DataFrame:
-    ids = [str(each) for each in _ids(market)]
-    pieces = []
-    for target in [*MONTHS, shift(MONTHS[-1], 1)]:
-        for objective, environment in models:
-            pieces.append(
-                pl.DataFrame(
-                    {
-                        "month": shift(target, -1),
-                        "target_month": target,
-                        "objective": objective,
-                        "environment": environment,
-                        "asset_id": ids,
-                        "weight": rng.normal(0.01, 0.05, len(ids)),
-                        "forecast": rng.normal(0.0005, 0.001, len(ids)),
-                    },
-                    schema=WEIGHTS_SCHEMA,
-                )
-            )
-    return pl.concat(pieces)
+    """Weights of every asset in every month, and for the month after the last."""
+    rows = pl.DataFrame({"target_month": [*MONTHS, shift(MONTHS[-1], 1)]})
+    for names in (
+        pl.DataFrame(models, schema=["objective", "environment"], orient="row"),
+        pl.DataFrame({"asset_id": [str(each) for each in _ids(market)]}),
+    ):
+        rows = rows.join(names, how="cross")
+    return rows.with_columns(
+        month=pl.col("target_month").dt.offset_by("-1mo"),
+        weight=pl.Series(rng.normal(0.01, 0.05, rows.height)),
+        forecast=pl.Series(rng.normal(0.0005, 0.001, rows.height)),
+        kappa=pl.lit(2.0),
+    ).select(*WEIGHTS_SCHEMA)
 
 
 def _search(models: list[tuple[str, str]], rng: np.random.Generator) -> pl.DataFrame:
@@ -70,6 +73,8 @@ def _search(models: list[tuple[str, str]], rng: np.random.Generator) -> pl.DataF
             for network, centre in (("weights", 0.3), ("betas", -0.5)):
                 scores = rng.normal(centre, 0.1, 6)
                 scores[4] = np.nan
+                adversarial = objective == "gan" and network == "weights"
+                shapes = _GAN_ARCHITECTURES if adversarial else _ARCHITECTURES
                 for place, score in enumerate(scores):
                     rows.append(
                         {
@@ -78,7 +83,7 @@ def _search(models: list[tuple[str, str]], rng: np.random.Generator) -> pl.DataF
                             "environment": environment,
                             "network": network,
                             "configuration": place,
-                            "architecture": _ARCHITECTURES[place % 3],
+                            "architecture": shapes[place % len(shapes)],
                             "batch_size": 256,
                             "rate": 0.005,
                             "l1": 0.0,
@@ -90,6 +95,7 @@ def _search(models: list[tuple[str, str]], rng: np.random.Generator) -> pl.DataF
                             "winner": bool(score == np.nanmax(scores)),
                             "training_from": date(2000, 1, 1),
                             "validation_from": date(2010, 1, 1),
+                            "equal_share": 0.1 * place if adversarial and place != 4 else None,
                         }
                     )
     return pl.DataFrame(rows, schema=SEARCH_SCHEMA)
@@ -118,6 +124,7 @@ def _factors(rng: np.random.Generator) -> dict[str, pl.DataFrame]:
     return {"french_factors": factors, "crsp.msi": index, "truth.factors": true}
 
 
+@cache
 def sdf_report(*, named: str = "no_macro") -> ReportData:
     """Return a report of stochastic discount factors with every frame.
 
@@ -137,9 +144,14 @@ def sdf_report(*, named: str = "no_macro") -> ReportData:
         frames[market.earned] = sdf_months(weights, returns, MONTHS, key=market.key)
         if market.industries:
             frames[market.industries] = _industries(market)
+    frames |= linear_frames(frames, MONTHS)
     return ReportData(
         market="a market <of tests>",
         sources={"crsp.msf": "monthly <one>.parquet"},
-        settings={"bond_sdf": {"min_months": 240}},
+        settings={
+            "bond_sdf": {"min_months": 240},
+            "predictive_regressions": {"covariance": "HAC", "lags": 4},
+            "regimes": {"min_months": 48, "n_starts": 2, "start_months": 12},
+        },
         frames=frames,
     )
