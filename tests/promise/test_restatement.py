@@ -129,7 +129,7 @@ MARKETS = {
         "stock_training_panel",
         "firm_characteristics",
         "stock_returns",
-        date(2026, 2, 1),
+        date(2023, 8, 1),
     ),
     # Portfolios have no characteristics, and no managed portfolios but themselves.
     "portfolio": ("test_portfolios", "test_portfolios", "test_portfolios", "test_portfolios", date(2025, 11, 1)),
@@ -172,7 +172,7 @@ TREE_ASSETS = ("trees", "tree_forecasts")
 # Market -> first month in which forecasts are compared, its returns, the forecasts.
 COMPARISONS = {
     "bond": (date(2026, 2, 1), "bond_returns", ("bond_factor_forecasts", "bond_sdf", "bond_tree_forecasts")),
-    "stock": (date(2026, 3, 1), "stock_returns", ("stock_factor_forecasts", "stock_sdf")),
+    "stock": (date(2023, 9, 1), "stock_returns", ("stock_factor_forecasts", "stock_sdf")),
     "portfolio": (date(2025, 12, 1), "test_portfolios", ("portfolio_factor_forecasts",)),
     "bond_portfolio": (
         date(2025, 7, 1),

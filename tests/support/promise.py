@@ -50,7 +50,7 @@ max_iterations = 10
 asset_months = 24
 [stock_factor_models]
 n_factors = [1]
-min_months = 135
+min_months = 105
 refit_months = 3
 starts = 1
 max_iterations = 10
