@@ -5,6 +5,7 @@ A page may speak of assets that are not defined; it then reads, and says, nothin
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def report_data(page: Page, workshop: Workshop) -> ReportData:
         name: {month: {"rows": each.rows, **each.metadata} for month, each in manifests[name].items()}
         for name in page.figures
     }
-    absent = {name: _why_absent(workshop, name) for name in reads if not manifests[name]}
+    newest = max((month for held in manifests.values() for month in held), default=None)
+    absent = {name: _why_absent(workshop, name, newest) for name in reads if not manifests[name]}
     absent |= {name: f"it needs {home.extracts.lacking(name)}" for name in page.tables if name not in frames}
     used = workshop.closure(reads)
     sections = {section for name in used for section in workshop.assets[name].settings}
@@ -87,10 +89,13 @@ def _truth(page: Page, folder: Path) -> dict[str, Panel]:
     return {TRUTH + name: pl.scan_parquet(file) for name, file in files.items() if file.exists()}
 
 
-def _why_absent(workshop: Workshop, name: str) -> str:
+def _why_absent(workshop: Workshop, name: str, newest: date | None) -> str:
     lacking = workshop.lacking(name)
     if lacking:
         return f"it needs {', '.join(lacking)}"
+    origin = workshop.origin(name)
+    if origin is not None and newest is not None and origin > newest:
+        return f"with these settings the history is long enough from {origin:%Y-%m} on"
     begun = workshop.home.lake.first_month(name) is not None
     return "their history is too short so far" if begun else "not materialised for these months"
 

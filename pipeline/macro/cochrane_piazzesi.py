@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.macro.monthly import wanted_months, without_nan
+from pipeline.macro.treasury import ZERO_YEARS
 from pipeline.panel.calendar import month_number, month_range
 from pipeline.panel.dense import MonthlySeries
 
@@ -68,7 +69,8 @@ class CochranePiazzesiSettings:
     Attributes
     ----------
     longest : int
-        Bonds of 2 to so many years, and forward rates that end in so many years.
+        Bonds of 2 to so many years, and forward rates that end in so many years; at most the ``ZERO_YEARS`` of the
+        curve's zero yields. Where the curve's source ends earlier there is no factor.
     regressors : str
         A key of ``REGRESSORS``.
     weights : str
@@ -90,9 +92,10 @@ class CochranePiazzesiSettings:
                 f"regressors {self.regressors!r} must be one of {', '.join(REGRESSORS)}, weights {self.weights!r} one "
                 f"of {', '.join(WEIGHTS)}"
             )
-        if self.longest < 2 or self.min_months < 2 * self.longest:
+        if not 2 <= self.longest <= ZERO_YEARS or self.min_months < 2 * self.longest:
             raise ValueError(
-                f"longest {self.longest} must be at least 2 and min_months {self.min_months} twice as large"
+                f"longest {self.longest} must be from 2 to {ZERO_YEARS}, the years of the curve's zero yields, and "
+                f"min_months {self.min_months} at least twice as large"
             )
 
     @property

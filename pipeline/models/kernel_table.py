@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.macro.published_factors import PublishedFactors
+from pipeline.models.estimation_sample import RECENT_MONTHS, complete_months, portfolios_of_sample
 from pipeline.models.linear_sdf import UnidentifiedKernel, difference_j, estimate_linear_sdf
 from pipeline.models.linear_settings import LinearSdfSettings
 from pipeline.models.linear_tables import BOND_FACTOR, KERNELS_SCHEMA
@@ -57,8 +58,8 @@ def kernel_table(
     -------
     DataFrame
         ``KERNELS_SCHEMA``, one row a specification. Each kernel uses the assets with at least ``min_months`` returns
-        and the months in which all of these and its factors are there, more than there are assets; ``sharpe`` is
-        monthly;
+        and one in the last ``RECENT_MONTHS`` months, and the months in which all of these and its factors are there,
+        more than there are assets; ``sharpe`` is monthly;
         ``explained_variation``, ``r2``, ``cross_sectional_r2``, ``j`` and ``p`` are those of
         :class:`pipeline.models.linear_sdf.LinearSdf`; ``difference`` and ``p_difference`` test the macro factors'
         prices where the bond factor is there, null elsewhere. A kernel that the data can't carry has null numbers and
@@ -74,7 +75,7 @@ def kernel_table(
     Duraj and Giesecke (2025), equation 10 and table 9.
     """
     settings = settings or LinearSdfSettings()
-    wide = _complete_months(returns.filter(pl.col("month") <= month), settings.min_months)
+    wide = complete_months(returns, portfolios_of_sample(returns, month, settings.min_months), month)
     common = {
         "month": month,
         "n_series": macro.n_series if macro else None,
@@ -88,13 +89,6 @@ def kernel_table(
         except UnidentifiedKernel as reason:
             rows.append(row | {"reason": str(reason)})
     return pl.DataFrame(rows, schema=KERNELS_SCHEMA)
-
-
-def _complete_months(returns: pl.DataFrame, min_months: int) -> pl.DataFrame:
-    """Months in which every asset that has had enough returns has one, a column an asset, sorted."""
-    known = returns.drop_nulls("ret").sort("asset_id", "month")
-    enough = known.filter(pl.len().over("asset_id") >= min_months)
-    return enough.pivot("asset_id", index="month", values="ret").drop_nulls().sort("month")
 
 
 def _factors(macro: PublishedFactors | None, n_factors: int, bond_factor: pl.DataFrame | None) -> pl.DataFrame:
@@ -113,7 +107,9 @@ def _estimated(wide: pl.DataFrame, factors: pl.DataFrame, settings: LinearSdfSet
     assets, names = wide.columns[1:], factors.columns[1:]
     sample = wide.join(factors, on="month", how="inner").sort("month")
     if not assets:
-        raise UnidentifiedKernel(f"no asset has had {settings.min_months} returns")
+        raise UnidentifiedKernel(
+            f"no asset has had {settings.min_months} returns and one of them in the last {RECENT_MONTHS} months"
+        )
     R, F = (np.ascontiguousarray(sample.select(each).to_numpy()) for each in (assets, names))
     fit = estimate_linear_sdf(R, F, names, settings.gmm)
     test = difference_j(R, F, names, [BOND_FACTOR], settings.gmm) if _tested(names) else None

@@ -33,7 +33,7 @@ FIRST_WEIGHTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyTy
 
 
 class UnidentifiedKernel(ValueError):
-    """The returns and factors at hand can't tell the prices: too few assets or months, or dependent factors."""
+    """The returns and factors can't tell the prices: too few assets or months, or dependent assets or factors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +134,8 @@ def estimate_linear_sdf(
     Raises
     ------
     UnidentifiedKernel
-        If there are fewer assets than factors or no more months than assets, or the factors' covariances with the
-        returns are linearly dependent.
+        If there are fewer assets than factors or no more months than assets, or the returns of the assets or the
+        factors' covariances with them are linearly dependent.
     ValueError
         If shapes disagree or a number is not finite.
 
@@ -245,6 +245,14 @@ class _Problem:
             raise UnidentifiedKernel(
                 f"{F.shape[1]} factors, {R.shape[1]} assets, {len(R)} months: the moments ask for at least one factor, "
                 "no more factors than assets and more months than assets"
+            )
+        # The rank of the second moments, not of the returns: they are what the weights invert.
+        unit = R / np.linalg.norm(R, axis=0).clip(min=np.finfo(float).tiny)
+        rank = int(np.linalg.matrix_rank(unit.T @ unit, hermitian=True))
+        if rank < R.shape[1]:
+            raise UnidentifiedKernel(
+                f"the returns of the {R.shape[1]} assets are linearly dependent (rank {rank}), so that their moments "
+                f"have no inverse to weight them with; leave out {R.shape[1] - rank} of the assets that others make up"
             )
         if settings.demean_factors:
             F = F - F.mean(axis=0)

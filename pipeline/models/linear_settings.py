@@ -6,6 +6,7 @@ estimating (``linear_sdf``, ``kernel_table``, ``predictive_regressions``, ``regi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 FIRST_STAGE, TWO_STEP, ITERATED = "first_stage", "two_step", "iterated"
@@ -58,8 +59,11 @@ class GmmSettings:
                 f"stage {self.stage!r} must be one of {', '.join(STAGES)}, first_weight {self.first_weight!r} one of "
                 f"{', '.join(FIRST_WEIGHTS)}"
             )
-        if self.lags < 0 or self.max_iterations < 2 or self.tolerance < 0.0:
-            raise ValueError("lags and tolerance must be at least 0, max_iterations at least 2")
+        if self.lags < 0 or self.max_iterations < 2 or not 0.0 <= self.tolerance < math.inf:
+            raise ValueError(
+                f"lags ({self.lags}) and tolerance ({self.tolerance}) must be numbers of at least 0, max_iterations "
+                f"({self.max_iterations}) at least 2"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,8 @@ class LinearSdfSettings:
     sizes : tuple of int
         Numbers of macro factors; each is tried without and with the bond factor, and the bond factor alone.
     min_months : int
-        Months of returns before the first estimate; a portfolio with fewer is left out.
+        Months of returns before the first estimate; a portfolio with fewer, or with none in the last 12 months, is
+        left out.
     refit_months : int
         Months from one estimate to the next.
     counted_most : tuple of int
@@ -148,7 +153,8 @@ class RegimeSettings:
     n_states : tuple of int
         Numbers of states of the chains that are estimated month by month.
     min_months : int
-        Months of returns before the first estimate; a portfolio with fewer is left out of it.
+        Months of returns before the first estimate; a portfolio with fewer, or with none in the last 12 months, is
+        left out of an estimate.
     refit_months : int
         Months from one estimate to the next.
     n_starts : int
@@ -183,6 +189,10 @@ class RegimeSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
+        if not self.n_states or len(set(self.n_states)) < len(self.n_states):
+            raise ValueError(f"n_states {self.n_states} must name at least one number of states, and none twice")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} must be at least 0")
         if min(*self.n_states, self.start_months, self.max_iterations, self.n_starts + 1, self.refit_months + 1) < 2:
             raise ValueError(
                 "every n_states, start_months and max_iterations must be at least 2, n_starts and refit_months at "
@@ -193,5 +203,10 @@ class RegimeSettings:
                 f"min_months {self.min_months} must hold start_months {self.start_months} for each of "
                 f"{max(self.n_states)} states"
             )
-        if not 0.0 < self.persistence < 1.0 or self.prior_months < 0.0 or self.tolerance <= 0.0:
-            raise ValueError("persistence must lie between 0 and 1, prior_months be at least 0, tolerance positive")
+        if not (
+            0.0 < self.persistence < 1.0 and 0.0 <= self.prior_months < math.inf and 0.0 < self.tolerance < math.inf
+        ):
+            raise ValueError(
+                f"persistence ({self.persistence}) must lie between 0 and 1, prior_months ({self.prior_months}) be a "
+                f"number of at least 0, tolerance ({self.tolerance}) a positive one"
+            )

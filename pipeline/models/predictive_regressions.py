@@ -54,12 +54,13 @@ def predictive_regressions(
         `asset_id`, `specification`, `predictor` (the constant first), `coefficient`, `standard_error`, `p` (two-sided,
         standard normal), `r2` (centred, of the regression), `n_months`; sorted by asset, then as the specifications
         stand. Each regression uses the months in which the return and all its predictors are there.
-        An asset with fewer months than the settings ask for has null numbers beside its `n_months`.
+        Numbers are null beside `n_months` where these are fewer than the settings ask for, or where the predictors of
+        these months are linearly dependent with each other or the constant.
 
     Raises
     ------
     ValueError
-        If a predictor is absent or not finite, a row is doubled, or predictors of a regression are linearly dependent.
+        If a predictor is absent or not finite, or a row is doubled.
     """
     settings = settings or PredictiveSettings()
     sample = _Sample.of(returns, predictors, specifications)
@@ -70,10 +71,9 @@ def predictive_regressions(
             y, X = pairs.y, pairs.X
             names = (CONSTANT, *columns)
             common = {"asset_id": asset, "specification": name, "n_months": len(y)}
-            if len(y) < max(settings.min_months, len(names) + 1):
+            if len(y) < max(settings.min_months, len(names) + 1) or _dependent(X):
                 rows.extend(common | {"predictor": predictor} for predictor in names)
                 continue
-            _require_rank(X, f"{asset}, {name}")
             fit = OLS(y, X).fit(cov_type=settings.covariance, cov_kwds=_options(settings), use_t=False)
             spread = float(np.sum((y - y.mean()) ** 2))
             r2 = 1.0 - float(np.sum(fit.resid**2)) / spread if spread > 0.0 else None
@@ -177,7 +177,8 @@ def recursive_forecasts(
     pl.DataFrame
         `month` (when made), `target_month`, `model` (the specification), `n_factors` (its predictors), `asset_id`,
         `forecast`; sorted by month, model in the order given and asset. An asset has a forecast once it has had as many
-        months as the settings ask for, and where all predictors of m are there.
+        months as the settings ask for, where all predictors of m are there and those of its months are not linearly
+        dependent.
 
     Raises
     ------
@@ -201,8 +202,10 @@ def recursive_forecasts(
                 continue
             for asset, own in pairs[name]:
                 known = own.through(place)
-                if len(known.y) >= max(settings.min_months, len(columns) + 2):
-                    coefficients = known.coefficients(f"{month:%Y-%m}, {name}, {asset}")
+                if len(known.y) < max(settings.min_months, len(columns) + 2):
+                    continue
+                coefficients = known.coefficients()
+                if coefficients is not None:
                     forecast = float(np.dot(today, coefficients))
                     rows.append((month, shift(month, 1), name, len(columns), asset, forecast))
     return pl.DataFrame(rows, schema=_FORECASTS, orient="row")
@@ -285,12 +288,10 @@ class _Pairs:
         count = int(np.searchsorted(self.place, place, side="right"))
         return _Pairs(place=self.place[:count], y=self.y[:count], X=self.X[:count])
 
-    def coefficients(self, what: str) -> np.ndarray:
-        """Estimate by least squares; ``what`` names the regression where it can't be."""
+    def coefficients(self) -> np.ndarray | None:
+        """Estimate by least squares; None where the predictors are linearly dependent."""
         coefficients, _, rank, _ = np.linalg.lstsq(self.X, self.y, rcond=None)
-        if rank < self.X.shape[1]:
-            _require_rank(self.X, what)
-        return coefficients
+        return None if rank < self.X.shape[1] and _dependent(self.X) else coefficients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +351,7 @@ class _Sample:
         return self.predictors.values[:, [self.predictors.names.index(name) for name in columns]]
 
 
-def _require_rank(X: np.ndarray, what: str) -> None:
+def _dependent(X: np.ndarray) -> bool:
+    """Whether columns are linearly dependent, whatever their units."""
     scaled = X / np.linalg.norm(X, axis=0).clip(min=np.finfo(float).tiny)
-    if np.linalg.matrix_rank(scaled) < X.shape[1]:
-        raise ValueError(f"{what}: the predictors and the constant are linearly dependent; leave some out")
+    return bool(np.linalg.matrix_rank(scaled) < X.shape[1])

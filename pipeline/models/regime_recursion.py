@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from pipeline.models.estimation_sample import complete_months, portfolios_of_sample
 from pipeline.models.linear_settings import RegimeSettings
 from pipeline.models.linear_tables import REGIMES_SCHEMA
 from pipeline.models.regimes import Regimes, estimate_regimes
@@ -30,7 +31,8 @@ class CarriedRegimes:
     portfolios : tuple of str
         In the order of its columns.
     estimated_in : date
-        Last month of its sample.
+        Month in which it was estimated; the last month of its sample is an earlier one where a portfolio had no return
+        in it.
     """
 
     regimes: Regimes
@@ -39,7 +41,7 @@ class CarriedRegimes:
 
     def rows(self, returns: pl.DataFrame, month: date) -> pl.DataFrame:
         """Give the states with their probabilities of a month; see :func:`regimes_of_month`."""
-        sample = _complete_months(returns, self.portfolios, month)
+        sample = complete_months(returns, self.portfolios, month)
         values = _values(sample)
         described = self.regimes.description(values)
         there = sample.height > 0 and sample["month"][-1] == month
@@ -79,9 +81,9 @@ def regimes_of_month(
     carried : mapping of int to CarriedRegimes
         What the month before left; empty where nothing has been estimated.
     due : bool
-        Whether the parameters are estimated in this month: on the portfolios with at least `min_months` returns, in the
-        months in which all of these have one. Where these are fewer than `start_months` for each state what there was
-        is carried on.
+        Whether the parameters are estimated in this month: on the portfolios with at least `min_months` returns and one
+        in the last 12 months (:func:`pipeline.models.estimation_sample.portfolios_of_sample`), in the months in which
+        all of these have one. Where these are fewer than `start_months` for each state what there was is carried on.
     settings : RegimeSettings, optional
         Numbers of states, fewest months, EM.
 
@@ -90,9 +92,14 @@ def regimes_of_month(
     pl.DataFrame
         `REGIMES_SCHEMA`, one row a state: its filtered `probability`, null where a portfolio has no return in the
         month; `mean` and `volatility` of the equally weighted portfolio within it, monthly decimals; what else is known
-        of the estimate. No rows before the first estimate.
+        of the estimate, `estimated_in` being the month in which it was made. No rows before the first estimate.
     mapping of int to CarriedRegimes
         For the next month.
+
+    Notes
+    -----
+    A month in which a portfolio has no return is left out and the months around it are taken as adjacent: the chain
+    makes one step from the one to the other, in the estimate as in the filter.
     """
     settings = settings or RegimeSettings()
     known = returns.filter(pl.col("month") <= month).drop_nulls("ret")
@@ -103,11 +110,10 @@ def regimes_of_month(
 
 
 def _estimated(known: pl.DataFrame, month: date, settings: RegimeSettings) -> dict[int, CarriedRegimes]:
-    counts = known.group_by("asset_id").len().filter(pl.col("len") >= settings.min_months)
-    portfolios = tuple(counts["asset_id"].sort())
-    sample = _complete_months(known, portfolios, month)
+    portfolios = portfolios_of_sample(known, month, settings.min_months)
     if not portfolios:
         return {}
+    sample = complete_months(known, portfolios, month)
     values = _values(sample)
     return {
         n_states: CarriedRegimes(
@@ -116,14 +122,6 @@ def _estimated(known: pl.DataFrame, month: date, settings: RegimeSettings) -> di
         for n_states in settings.n_states
         if sample.height >= n_states * settings.start_months
     }
-
-
-def _complete_months(known: pl.DataFrame, portfolios: tuple[str, ...], month: date) -> pl.DataFrame:
-    """Months up to one in which all the portfolios have a return, a column a portfolio in their order."""
-    rows = known.filter(pl.col("asset_id").is_in(portfolios) & (pl.col("month") <= month))
-    wide = rows.pivot("asset_id", index="month", values="ret")
-    absent = [pl.lit(None, pl.Float64).alias(name) for name in portfolios if name not in wide.columns]
-    return wide.with_columns(absent).select("month", *portfolios).drop_nulls().sort("month")
 
 
 def _values(sample: pl.DataFrame) -> np.ndarray:

@@ -147,7 +147,8 @@ def estimate_regimes(returns: np.ndarray, n_states: int, settings: RegimeSetting
     Parameters
     ----------
     returns : np.ndarray
-        (T, N) returns of the portfolios in consecutive months, no value missing, in any unit.
+        (T, N) returns of the portfolios, rising in time, no value missing, in any unit. Each row is taken as the month
+        after the row before: where months were left out for a gap, those around it count as adjacent.
     n_states : int
         States of the chain, at least 2.
     settings : RegimeSettings, optional

@@ -19,6 +19,7 @@ from pipeline.evaluation.comparison_pairs import Specification, specifications
 from pipeline.evaluation.comparisons import Comparison, diebold_mariano, prediction_errors
 from pipeline.evaluation.forecasts import NETWORKS, network_forecasts, with_realised
 from pipeline.evaluation.residual_comparisons import residual_comparison
+from pipeline.models.estimation_sample import complete_months, portfolios_of_sample
 from pipeline.models.linear_settings import RegimeSettings
 from pipeline.models.predictive_regressions import out_of_sample_fit
 from pipeline.report.sdf_statistics import ENVIRONMENTS, OBJECTIVES
@@ -273,8 +274,8 @@ class MarketStates:
 def market_states(portfolios: pl.DataFrame, n_states: int, settings: RegimeSettings) -> MarketStates:
     """Estimate the states of the market on all months in which every portfolio has a return.
 
-    Portfolios with returns in fewer months than ``min_months`` of the settings are left out, as where the states are
-    estimated month by month.
+    Portfolios with fewer returns than ``min_months`` of the settings, or none in the last year, are left out, as where
+    the states are estimated month by month.
 
     Parameters
     ----------
@@ -293,11 +294,12 @@ def market_states(portfolios: pl.DataFrame, n_states: int, settings: RegimeSetti
     # Here, because the library of the states is slow to import and every process reads the definitions of the pages.
     from pipeline.models.regimes import estimate_regimes
 
-    held = portfolios.drop_nulls("ret_excess")
-    kept = held.filter(pl.len().over("portfolio") >= settings.min_months)
-    if kept.is_empty():
-        raise ValueError(f"no portfolio has returns in {settings.min_months} months")
-    wide = kept.pivot("portfolio", index="month", values="ret_excess", sort_columns=True).drop_nulls().sort("month")
+    held = portfolios.select("month", asset_id="portfolio", ret="ret_excess").drop_nulls()
+    last = max(held["month"].to_list(), default=date.min)
+    kept = portfolios_of_sample(held, last, settings.min_months) if held.height else ()
+    if not kept:
+        raise ValueError(f"no portfolio has returns in {settings.min_months} months and one of them in the last year")
+    wide = complete_months(held, kept, last)
     returns = wide.drop("month").to_numpy()
     regimes = estimate_regimes(returns, n_states, settings)
     smoothed = regimes.smoothed(returns)

@@ -33,9 +33,6 @@ ASSETS = (
 )  # fmt: skip
 WHOLE_SAMPLE, REAL_TIME = "whole_sample", "real_time"
 CP, MACRO_CP = "cp", "macro_cp"
-#: States of the picture.
-N_STATES = 3
-
 #: Table 9 as printed: macro factors, whether the bond factor is there, then its columns.
 _KERNELS = (
     (0, True, -0.09, 0.04, 0.02, 0.01, None),
@@ -136,6 +133,11 @@ class LinearNumbers:
         own = held.filter(pl.col("model_a") == trees, pl.col("model_b") == trees).collect()
         return linear_statistics.tree_row(self.data.frame(search), own)
 
+    @property
+    def n_states(self) -> int:
+        """States of the picture: the most that the settings ask for."""
+        return max(RegimeSettings(**self.data.settings.get("regimes", {})).n_states)  # type: ignore[arg-type]
+
     @cached_property
     def states(self) -> MarketStates:
         """States of the market on all months; ValueError where they are too few.
@@ -143,7 +145,7 @@ class LinearNumbers:
         With the settings of the asset of the states where the page was given them.
         """
         settings = RegimeSettings(**self.data.settings.get("regimes", {}))  # type: ignore[arg-type]
-        return linear_statistics.market_states(self.portfolios, N_STATES, settings)
+        return linear_statistics.market_states(self.portfolios, self.n_states, settings)
 
     @cached_property
     def filtered(self) -> pl.DataFrame:

@@ -211,7 +211,9 @@ def _sdf_cards(numbers: SdfNumbers) -> Iterator[Card]:
             objective, environment = numbers.preferred(market)
             found = numbers.performance(market).filter(objective=objective, environment=environment)
             for row in found.drop_nulls("sharpe").iter_rows(named=True):
-                note = f"{tables_sdf.words(objective, environment)}, {row['n_months']:,} months out of sample"
+                note = (
+                    f"trained on: {tables_sdf.words(objective, environment)}; {row['n_months']:,} months out of sample"
+                )
                 yield str(number(row["sharpe"], 2)), f"Sharpe ratio a month, {market.title.lower()}", note
 
 

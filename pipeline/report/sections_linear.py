@@ -24,7 +24,6 @@ from pipeline.report.numbers_linear import (
     KERNELS,
     MACRO_CP,
     MOMENTS,
-    N_STATES,
     NETWORKS,
     PORTFOLIOS,
     PREDICTED,
@@ -140,7 +139,8 @@ def _regressions(factors: str, numbers: SdfNumbers) -> Content:
     )
     months = sorted({min(whole["n_months"].to_list()), max(whole["n_months"].to_list())})
     note = (
-        f"{number}. Log excess return of the next month, percent, on CP (decimal) and the macro factors PC1 and so on; "
+        f"{number}. Log excess return of the next month, percent: for each portfolio first on the bond factor CP "
+        "(decimal) alone, then with the macro factors PC1 and so on; "
         f"a constant is in every regression. {of.format(month=frame['month'][0])} "
         f"{' to '.join(str(each) for each in months)} months. {_errors(numbers)} {LEGEND} Mean R²: {means}. Published: "
         "1977 to 2018, CP's coefficients alone; those of components depend on the sample's rotation."
@@ -244,19 +244,20 @@ def _states(numbers: SdfNumbers) -> Sequence[Content]:
     first, last = found.path["month"][0], found.path["month"][-1]
     figure = Figure(
         charts=[charts.index_by_state(found)],
-        caption=f"Figure 6. A Gaussian hidden Markov model of {found.n_portfolios} portfolios with {N_STATES} states, "
-        f"estimated for this picture on all {found.path.height} months, {first:%Y-%m} to {last:%Y-%m}. A month has the "
-        "state of its largest smoothed probability, which knows the months after it: nothing else here uses it.",
+        caption=f"Figure 6. A Gaussian hidden Markov model of {found.n_portfolios} portfolios with "
+        f"{numbers.linear.n_states} states, estimated for this picture on all {found.path.height} months, {first:%Y-%m} "
+        f"to {last:%Y-%m}. A month has the state of its largest smoothed probability, which knows the months after it: "
+        "nothing else here uses it.",
     )
     return [figure]
 
 
 def _filtered(numbers: SdfNumbers) -> Content:
-    held = numbers.linear.filtered.filter(n_states=N_STATES)
+    held = numbers.linear.filtered.filter(n_states=numbers.linear.n_states)
     if held.is_empty():
-        return Words(text=f"No chain of {N_STATES} states is estimated month by month.")
+        return Words(text=f"No chain of {numbers.linear.n_states} states is estimated month by month.")
     return Figure(
-        charts=[charts.filtered_probabilities(held, N_STATES)],
+        charts=[charts.filtered_probabilities(held, numbers.linear.n_states)],
         caption="Probability of each state given the returns up to the month, under parameters estimated on months no "
         "later than it; states are ordered by their mean anew at each estimation.",
     )
@@ -270,7 +271,7 @@ def _descriptions(numbers: SdfNumbers) -> Sequence[Content]:
     if numbers.data.has(REGIMES):
         newest = numbers.linear.filtered.filter(pl.col("month") == pl.col("month").max().over("n_states"))
         for (n_states, estimated), own in newest.group_by("n_states", "estimated_in", maintain_order=True):
-            parts[f"{n_states} states, months to {estimated:%Y-%m}"] = own
+            parts[f"{n_states} states, estimated in {estimated:%Y-%m}"] = own
     if not parts:
         return []
     note = (

@@ -81,10 +81,10 @@ def settings(numbers: Numbers) -> Sequence[Content]:
 
 
 def _plain(value: object) -> str:
-    """Return a setting in words; a long mapping as how often it holds each of its values."""
+    """Return a setting in words; a long mapping of few values as how often it holds each of them."""
     if isinstance(value, Mapping):
-        if len(value) > _LISTED and not any(isinstance(each, Mapping) for each in value.values()):
-            counts = Counter(_plain(each) for each in value.values())
+        counts = Counter(_plain(each) for each in value.values())
+        if len(value) > max(_LISTED, 2 * len(counts)):
             return f"{len(value)} entries: " + ", ".join(f"{each} ({times})" for each, times in counts.most_common())
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):

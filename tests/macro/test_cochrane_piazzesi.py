@@ -14,6 +14,7 @@ from pipeline.macro.cochrane_piazzesi import (
     fit_return_regressions,
     forward_rates,
 )
+from pipeline.macro.treasury import treasury_curve
 from pipeline.panel.calendar import month_range, shift
 
 FIRST, T, YEARS = date(1980, 1, 1), 240, 6
@@ -140,3 +141,11 @@ def test_dependent_forward_rates_make_no_factor() -> None:
 def test_settings_refuse_what_cannot_be(wrong) -> None:
     with pytest.raises(ValueError, match="must be"):
         CochranePiazzesiSettings(**wrong)
+
+
+def test_the_longest_bond_is_within_the_curve() -> None:
+    """The asset of the curve has columns up to its longest year and no further."""
+    years = sorted(int(name[5:]) for name in treasury_curve({}, None, [FIRST]).columns if name.startswith("zero_"))
+    assert CochranePiazzesiSettings(longest=years[-1]).names[-1] == f"forward_{years[-1]}"
+    with pytest.raises(ValueError, match=f"longest {years[-1] + 1} must be from 2 to {years[-1]}"):
+        CochranePiazzesiSettings(longest=years[-1] + 1)

@@ -112,7 +112,32 @@ def test_a_kernel_that_the_data_cannot_carry_says_why(data, table) -> None:
     assert no_bond_factor.filter("cp")["reason"].str.contains("8 assets, 0 months").sum() == 3
     assert no_bond_factor.filter(~pl.col("cp"))["p"].to_list()[:2] == table.filter(~pl.col("cp"))["p"].to_list()[:2]
     nobody = _table(data, MONTHS[-1], LinearSdfSettings(sizes=(2,), min_months=121))
-    assert nobody["reason"].unique().to_list() == ["no asset has had 121 returns"]
+    assert nobody["reason"].unique().to_list() == ["no asset has had 121 returns and one of them in the last 12 months"]
+
+
+def test_a_portfolio_that_has_ended_is_left_out_after_a_year(data, table) -> None:
+    ended = pl.col("asset_id") == "p0"
+    for months_without, n_assets, n_months in [(0, 8, 99), (11, 8, 88), (12, 7, 99)]:
+        returns = data["returns"].filter(~ended | (pl.col("month") <= MONTHS[-1 - months_without]))
+        rows = kernel_table(returns, _macro(data, MONTHS[-1]), data["bond_factor"], MONTHS[-1], SETTINGS)
+        two = rows.filter((pl.col("n_factors") == 2) & ~pl.col("cp"))
+        assert two.select("n_assets", "n_months").row(0) == (n_assets, n_months)
+    never = kernel_table(
+        data["returns"].filter(~ended), _macro(data, MONTHS[-1]), data["bond_factor"], MONTHS[-1], SETTINGS
+    )
+    assert rows.equals(never)
+
+
+def test_portfolios_that_others_make_up_are_named_in_place_of_numbers(data) -> None:
+    """A mixture of two portfolios, the moments of which would be inverted to noise."""
+    pair = data["returns"].filter(pl.col("asset_id").is_in(["p0", "p1"]))
+    weight = pl.when(pl.col("asset_id") == "p0").then(0.3).otherwise(0.7)
+    mixture = pair.group_by("month").agg((weight * pl.col("ret")).sum().alias("ret"))
+    returns = pl.concat([data["returns"], mixture.select("month", pl.lit("p01").alias("asset_id"), "ret")])
+    rows = kernel_table(returns, _macro(data, MONTHS[-1]), data["bond_factor"], MONTHS[-1], SETTINGS)
+    carried = rows.filter(pl.col("n_factors") < 30)
+    assert carried["reason"].str.contains(r"9 assets are linearly dependent \(rank 8\).*leave out 1").all()
+    assert carried.select("n_months", "j", "p", "difference", "converged").null_count().row(0) == (5,) * 5
 
 
 def test_later_rows_do_not_matter(data) -> None:

@@ -175,11 +175,24 @@ def test_bad_problems_are_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=words):
             estimate_linear_sdf(*arguments, NAMES)
+    for dependent in (RETURNS[:, 0], RETURNS[:, :3] @ [0.5, 2.0, -1.0], np.zeros(T)):
+        with pytest.raises(UnidentifiedKernel, match=r"13 assets are linearly dependent \(rank 12\).*leave out 1"):
+            estimate_linear_sdf(np.column_stack([RETURNS, dependent]), FACTORS, NAMES)
+    nearly = np.column_stack([RETURNS, RETURNS[:, 0] + 1e-3 * RETURNS[:, 1:].mean(axis=1) * FACTORS[:, 0]])
+    assert estimate_linear_sdf(nearly, FACTORS, NAMES).degrees_of_freedom == 10
     with pytest.raises(ValueError, match="some, not all"):
         difference_j(RETURNS, FACTORS, NAMES, NAMES)
     with pytest.raises(ValueError, match="efficient weights"):
         difference_j(RETURNS, FACTORS, NAMES, ["level"], GmmSettings(stage=FIRST_STAGE))
-    for wrong in ({"stage": "third"}, {"first_weight": "ones"}, {"lags": -1}):
+    for wrong in (
+        {"stage": "third"},
+        {"first_weight": "ones"},
+        {"lags": -1},
+        {"tolerance": float("nan")},
+        {"tolerance": float("inf")},
+        {"tolerance": -1e-9},
+        {"max_iterations": 1},
+    ):
         with pytest.raises(ValueError, match="must be"):
             GmmSettings(**wrong)
     assert tuple(FIRST_WEIGHTS) == FIRST_WEIGHT_NAMES

@@ -124,6 +124,37 @@ def test_forecasts_are_those_of_plain_regressions_on_the_past(frames) -> None:
     assert len(found) == expected == 2 * 3 + 3 * 3
 
 
+def test_a_forecast_begins_with_as_many_months_as_are_asked_for(frames) -> None:
+    """The late portfolio has its first return in month 60, its fortieth in month 99."""
+    months = [MONTHS[98], MONTHS[99]]
+    late = frames["returns"].filter(pl.col("asset_id") == "rating_1")
+    assert [late.filter(pl.col("month") <= month).height for month in months] == [39, 40]
+    out = recursive_forecasts(frames["returns"], frames["predictors"], months, SPECIFICATIONS, SHORT)
+    own = out.filter(pl.col("asset_id") == "rating_1")
+    assert own.select("month", "model").rows() == [(MONTHS[99], name) for name in SPECIFICATIONS]
+    assert out.height == 2 * 2 * 3 + 3
+
+
+def test_dependent_predictors_leave_their_specification_without_numbers(frames) -> None:
+    """A constant predictor, and one that is twice another: the other specifications are as they were."""
+    specifications = {"cp": ("cp",), "pc": ("pc_1",), "both": ("cp", "pc_1")}
+    twice = frames["predictors"].with_columns(pc_1=2.0 * pl.col("cp"))
+    constant = frames["predictors"].with_columns(cp=pl.lit(0.02))
+    month = [MONTHS[150]]
+    for predictors, dependent in [(twice, ["both"]), (constant, ["cp", "both"])]:
+        table = predictive_regressions(frames["returns"], predictors, specifications, SHORT)
+        left = table.filter(pl.col("specification").is_in(dependent))
+        assert left.select("coefficient", "standard_error", "p", "r2").null_count().row(0) == (left.height,) * 4
+        assert left["n_months"].min() > 100
+        alone = {name: columns for name, columns in specifications.items() if name not in dependent}
+        kept = table.filter(~pl.col("specification").is_in(dependent))
+        assert kept.equals(predictive_regressions(frames["returns"], predictors, alone, SHORT))
+        assert kept["coefficient"].null_count() == 0
+        forecasts = recursive_forecasts(frames["returns"], predictors, month, specifications, SHORT)
+        assert forecasts.equals(recursive_forecasts(frames["returns"], predictors, month, alone, SHORT))
+        assert set(forecasts["model"]) == set(alone)
+
+
 def test_the_forecast_of_no_predictors_is_the_mean_so_far(frames) -> None:
     out = recursive_forecasts(frames["returns"], frames["predictors"], [MONTHS[90]], {"mean": ()}, SHORT)
     past = frames["returns"].filter((pl.col("asset_id") == "hkm_1") & pl.col("month").is_between(MONTHS[1], MONTHS[90]))
@@ -206,11 +237,6 @@ def test_bad_frames_are_refused(frames) -> None:
         predictive_regressions(returns, predictors.with_columns(cp=pl.lit(float("nan"))), SPECIFICATIONS, SHORT)
     with pytest.raises(ValueError, match="NaN or infinite"):
         predictive_regressions(returns.with_columns(ret=pl.lit(float("inf"))), predictors, SPECIFICATIONS, SHORT)
-    constant = predictors.with_columns(cp=pl.lit(0.02))
-    with pytest.raises(ValueError, match=r"hkm_1, cp: .* linearly dependent"):
-        predictive_regressions(returns, constant, {"cp": ("cp",)}, SHORT)
-    with pytest.raises(ValueError, match=r"1990-01, cp, hkm_1: .* linearly dependent"):
-        recursive_forecasts(returns, constant, [date(1990, 1, 1)], {"cp": ("cp",)}, SHORT)
     for wrong in ({"covariance": "HC4"}, {"min_months": 1}):
         with pytest.raises(ValueError, match=r"covariance|min_months"):
             PredictiveSettings(**wrong)

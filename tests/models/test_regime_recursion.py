@@ -104,6 +104,32 @@ def test_a_month_without_a_return_has_no_probability_and_too_few_leave_what_ther
     assert nothing == {}
 
 
+def test_a_portfolio_that_has_ended_is_left_out_after_a_year() -> None:
+    lax = RegimeSettings(min_months=48, start_months=16, n_starts=1, n_states=(2,))
+    returns = RETURNS.filter((pl.col("asset_id") != "p1") | (pl.col("month") <= MONTHS[60]))
+    frame, carried = regimes_of_month(returns, MONTHS[71], {}, True, lax)
+    assert carried[2].portfolios == ("p0", "p1")
+    # Its sample ended with the portfolio, and its name is the month in which it was made.
+    assert carried[2].regimes.n_months == 61
+    assert frame["estimated_in"].unique().to_list() == [MONTHS[71]]
+    assert frame["probability"].is_null().all()
+    frame, again = regimes_of_month(returns, MONTHS[72], carried, True, lax)
+    assert again[2].portfolios == ("p0",)
+    assert again[2].regimes.n_months == 73
+    assert frame["probability"].null_count() == 0
+
+
+def test_months_around_a_gap_count_as_adjacent() -> None:
+    """A gap is as if its months had never been: the same returns with the calendar closed up make the same states."""
+    lax = RegimeSettings(min_months=48, start_months=16, n_starts=1, n_states=(2,))
+    gap = set(MONTHS[30:36])
+    gone = RETURNS.filter(~pl.col("month").is_in(gap))
+    kept = [month for month in MONTHS if month not in gap]
+    closed_up = gone.with_columns(pl.col("month").replace_strict(dict(zip(kept, MONTHS[6:], strict=True))))
+    frame, _ = regimes_of_month(gone, MONTHS[70], {}, True, lax)
+    assert frame.equals(regimes_of_month(closed_up, MONTHS[70], {}, True, lax)[0])
+
+
 def test_later_returns_do_not_matter(frames) -> None:
     later = pl.col("month") > MONTHS[75]
     changed = RETURNS.with_columns(pl.when(later).then(pl.col("ret") * 2 + 0.1).otherwise("ret").alias("ret"))

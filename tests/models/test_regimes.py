@@ -143,6 +143,30 @@ def test_the_likeliest_start_is_kept_and_failures_are_told() -> None:
     assert (brief.converged, brief.n_converged, brief.iterations) == (False, 0, 2)
 
 
+def test_the_best_of_starts_that_end_apart_is_kept() -> None:
+    """Without a prior the posterior density is the likelihood, so that the kept end is the likeliest."""
+    for seed, n_starts, worse in [(4, 2, 0), (0, 5, -1)]:
+        fit = estimate_regimes(RETURNS[:120], 3, RegimeSettings(n_starts=n_starts, prior_months=0.0, seed=seed))
+        ends = fit.log_likelihoods
+        assert fit.n_converged == n_starts
+        assert ends.max() > ends[worse] + 5.0
+        assert fit.log_likelihood == ends.max()
+
+
+def test_states_are_ordered_by_means_in_the_unit_of_the_returns() -> None:
+    """A volatile portfolio earns more in one state, a quiet one in the other by more of its own deviations."""
+    rng = np.random.default_rng(5)
+    wild = np.repeat(np.arange(8) % 2 == 0, 50)
+    means = np.where(wild[:, None], [2.0, -0.2], [-2.0, 0.4])
+    returns = means + rng.normal(size=(400, 2)) * [4.0, 0.1]
+    fit = estimate_regimes(returns, 2, QUICK)
+    np.testing.assert_allclose(fit.means, [[2.0, -0.2], [-2.0, 0.4]], atol=0.7)
+    assert fit.means[0].mean() > fit.means[1].mean()
+    standardised = (fit.means / returns.std(axis=0)).mean(axis=1)
+    assert standardised[0] < standardised[1]
+    assert (fit.smoothed(returns)[:, 0] > 0.5).tolist() == wild.tolist()
+
+
 def test_estimates_repeat_and_travel(regimes, tmp_path) -> None:
     again = estimate_regimes(RETURNS, 3, QUICK)
     np.testing.assert_array_equal(again.means, regimes.means)
@@ -182,6 +206,11 @@ def test_bad_returns_and_settings_are_refused() -> None:
         {"persistence": 1.0},
         {"tolerance": 0.0},
         {"prior_months": -1.0},
+        {"prior_months": float("nan")},
+        {"tolerance": float("nan")},
+        {"n_states": ()},
+        {"n_states": (2, 2)},
+        {"seed": -1},
     ):
         with pytest.raises(ValueError, match="must"):
             RegimeSettings(**wrong)

@@ -139,7 +139,7 @@ WITHOUT_CHARACTERISTICS = {"cfm", "rcfm", "observed", "pca", "rp_pca", "naive", 
 
 # Market -> first month of its networks, its returns, its characteristics, what the medians of fundamentals come from.
 NETWORKS = {
-    "bond_portfolio": (date(2026, 3, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
+    "bond_portfolio": (date(2025, 9, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
     "bond": (date(2026, 1, 1), "bond_returns", "bond_characteristics", "bond_snapshot"),
     "stock": (date(2026, 2, 1), "stock_returns", "firm_characteristics"),
 }

@@ -382,8 +382,8 @@ def test_states_of_picture_asset_and_source_stand_below_each_other(numbers: SdfN
     headings = [row[0] for row in rows if len(row) == 1]
     assert headings == [
         "whole sample, ex post",
-        "2 states, months to 2020-01",
-        "3 states, months to 2020-01",
+        "2 states, estimated in 2020-01",
+        "3 states, estimated in 2020-01",
         "published, 40 portfolios",
     ]
     assert rows[5] == ["1", "0.40", "1.00", "40.00", "6.0", "–"]
@@ -398,8 +398,8 @@ def test_too_few_months_have_no_picture_of_states(report: ReportData) -> None:
     early = report.table(PORTFOLIOS.returns).filter(pl.col("month") < MONTHS[40])
     numbers = _changed(report, bond_portfolios=early)
     contents = _built(numbers, "states")
-    assert _told(contents).startswith("No states of the whole sample: no portfolio has returns in 48 months.")
-    assert _rows(_tables(contents)[0])[0] == ["2 states, months to 2020-01"]
+    assert _told(contents).startswith("No states of the whole sample: no portfolio has returns in 48 months and one")
+    assert _rows(_tables(contents)[0])[0] == ["2 states, estimated in 2020-01"]
 
 
 def test_pictures_of_states_hold_every_month(report: ReportData) -> None:

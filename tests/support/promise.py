@@ -115,7 +115,7 @@ l1 = [0.0]
 l2 = [0.0]
 """
     for market, objectives, environment, months, architectures in (
-        ("bond_portfolio", '"mispricing", "gan"', "full", 75, '"shallow", "elastic_net"'),
+        ("bond_portfolio", '"mispricing", "gan"', "full", 69, '"shallow", "elastic_net"'),
         ("bond", '"sharpe"', "no_financials", 75, '"shallow"'),
         ("stock", '"sharpe"', "no_macro", 135, '"elastic_net"'),
     )
