@@ -20,7 +20,6 @@ from assets.sdf_markets import (
     issuer_reads,
     market_panel,
     panel_reads,
-    since_search,
     target_months,
 )
 from pipeline.evaluation.sdf_months import sdf_months
@@ -72,7 +71,7 @@ def _one_thread() -> Iterator[None]:
 def _search(market: Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     chosen = market.settings(settings)
     known = inputs.once("months", lambda: target_months(market, inputs))
-    if not due(sum(each <= month for each in known), chosen):
+    if not due(known, month, chosen):
         return Step(pl.DataFrame(schema=SEARCH_SCHEMA))
     panel = with_returns(_panel(market, inputs, settings).through(month))
     from pipeline.sdf import walk_forward
@@ -157,7 +156,7 @@ def _assets(market: Market) -> tuple[MonthlyAsset, ...]:
         schema=schemas.sdf_weights,
         reads=lambda settings: {
             **_reads(market, settings),
-            "search": States(source=search.name, lookback=since_search(market.settings(settings))),
+            "search": States(source=search.name),
         },
         compute=partial(_estimate, market),
         settings=(market.section,),

@@ -6,6 +6,7 @@ assets (``assets.sdf``, ``assets.trees``).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -116,18 +117,15 @@ class Schedule(Protocol):
         """Months from one search to the next; 0 searches once."""
 
 
-def due(months: int, schedule: Schedule) -> bool:
-    """Say whether models are searched for in a month that has so many months of returns.
+def due(known: Collection[date], month: date, schedule: Schedule) -> bool:
+    """Say whether models are searched for in a month, by the months with returns: a month without any is never one.
 
-    It depends on that number alone, never on when the pipeline ran.
+    It depends on how many there are up to the month, never on when the pipeline ran.
     """
-    since = months - schedule.min_months
-    return since == 0 if schedule.search_months == 0 else since >= 0 and since % schedule.search_months == 0
-
-
-def since_search(schedule: Schedule) -> int | None:
-    """Give the months back in which the last search lies; None for all."""
-    return schedule.search_months - 1 if schedule.search_months else None
+    since = sum(each <= month for each in known) - schedule.min_months
+    if month not in known or since < 0:
+        return False
+    return since % schedule.search_months == 0 if schedule.search_months else since == 0
 
 
 # What networks and trees look at

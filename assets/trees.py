@@ -19,7 +19,6 @@ from assets.sdf_markets import (
     known_reads,
     market_panel,
     panel_reads,
-    since_search,
     target_months,
 )
 from pipeline.evaluation.forecasts import SCHEMA
@@ -46,7 +45,7 @@ def _settings(market: Market, settings: Settings) -> TreesSettings:
 def _search(market: Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     chosen = _settings(market, settings)
     known = inputs.once("months", lambda: target_months(market, inputs))
-    if not due(sum(each <= month for each in known), chosen):
+    if not due(known, month, chosen):
         return Step(pl.DataFrame(schema=SEARCH_SCHEMA))
     from pipeline.models import tree_search
 
@@ -64,13 +63,10 @@ def _forecasts(market: Market, inputs: Inputs, months: Sequence[date], settings:
     from pipeline.models import tree_search
     from pipeline.models.boosted_trees import BoostedTrees
 
-    searches, since = inputs.states("trees"), since_search(_settings(market, settings))
-    panel = market_panel(market, inputs, earned=False)
+    searches, panel = inputs.states("trees"), market_panel(market, inputs, earned=False)
     made = [pl.DataFrame(schema=SCHEMA)]
     for month in months:
-        # A range reads more searches than a month does.
-        first = date.min if since is None else shift(month, -since)
-        newest = max((each for each in searches if first <= each <= month), default=None)
+        newest = max((each for each in searches if each <= month), default=None)
         if newest is not None:
             trees, coming = BoostedTrees.from_arrays(*searches[newest]), shift(month, 1)
             made.append(tree_search.forecasts(trees, panel.between(coming, coming), month))
@@ -103,7 +99,8 @@ def _assets(market: Market) -> tuple[MonthlyAsset, ...]:
         schema=schemas.factor_forecasts,
         reads=lambda settings: {
             **known_reads(market, 0),
-            "trees": States(source=search.name, lookback=since_search(_settings(market, settings))),
+            # Searches follow each other by months with returns: in calendar months the last may lie further back.
+            "trees": States(source=search.name, lookback=None),
         },
         compute=partial(_forecasts, market),
         settings=(_section(market),),

@@ -72,6 +72,8 @@ class BoostedTreesSettings:
             raise ValueError("max_rounds, patience and n_threads must be at least 1, seed at least 0")
         if not (0.0 < self.row_share <= 1.0 and 0.0 < self.feature_share <= 1.0):
             raise ValueError("row_share and feature_share must lie above 0 and at most at 1")
+        if self.n_bins < 2 or not min(self.penalty, self.min_leaf_rows) >= 0.0:
+            raise ValueError("n_bins must be at least 2, penalty and min_leaf_rows must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -245,9 +245,9 @@ def _states(numbers: SdfNumbers) -> Sequence[Content]:
     figure = Figure(
         charts=[charts.index_by_state(found)],
         caption=f"Figure 6. A Gaussian hidden Markov model of {found.n_portfolios} portfolios with "
-        f"{numbers.linear.n_states} states, estimated for this picture on all {found.path.height} months, {first:%Y-%m} "
-        f"to {last:%Y-%m}. A month has the state of its largest smoothed probability, which knows the months after it: "
-        "nothing else here uses it.",
+        f"{numbers.linear.n_states} states, estimated for this picture on all {found.path.height} months, "
+        f"{first:%Y-%m} to {last:%Y-%m}. A month has the state of its largest smoothed probability, which knows the "
+        "months after it: nothing else here uses it.",
     )
     return [figure]
 

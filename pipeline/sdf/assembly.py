@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import month_range, shift
 from pipeline.sdf.panel import SdfPanel
 
 
@@ -37,7 +37,7 @@ def sdf_panel(
     macro : pl.DataFrame
         ``month`` and series, what was known at the end of the month.
     months : sequence of date
-        Target months. One in which no asset has characteristics is left out.
+        Target months. One in which no asset has characteristics is left out, and idle if it lies between others.
     key : str
         Identifier of an asset.
     names : sequence of str
@@ -62,9 +62,11 @@ def sdf_panel(
     rows = own.join(earned, on=["month", "asset"], how="left").sort("month", "asset")
     counts = rows.group_by("month", maintain_order=True).len()
     held = counts["month"].to_list()
-    known = pl.DataFrame({"month": [shift(month, -1) for month in held]}, schema={"month": pl.Date})
+    calendar = month_range(held[0], held[-1]) if held else []
+    known = pl.DataFrame({"month": [shift(month, -1) for month in calendar]}, schema={"month": pl.Date})
     series = [name for name in macro.columns if name != "month"]
-    shared = known.join(macro, on="month", how="left", maintain_order="left").select(pl.col(series).cast(pl.Float32))
+    joined = known.join(macro, on="month", how="left", maintain_order="left").select(pl.col(series).cast(pl.Float32))
+    shared, there = _matrix(joined), pl.Series(calendar, dtype=pl.Date).is_in(held).to_numpy()
     return SdfPanel(
         months=tuple(held),
         bounds=np.concatenate([[0], counts["len"].cum_sum().to_numpy()]).astype(np.int64),
@@ -72,9 +74,10 @@ def sdf_panel(
         names=tuple(names),
         features=_matrix(rows.select(names)),
         macro_names=tuple(series),
-        macro=_matrix(shared),
+        macro=shared[there],
         returns=rows["ret_excess"].fill_null(np.nan).to_numpy(),
         groups=None if group is None else rows["group"].to_numpy().astype(str),
+        idle={calendar[place]: shared[place] for place in np.flatnonzero(~there)},
     )
 
 
@@ -85,7 +88,7 @@ def _matrix(frame: pl.DataFrame) -> np.ndarray:
 
 
 def with_returns(panel: SdfPanel) -> SdfPanel:
-    """Return the rows whose return is known."""
+    """Return the rows whose return is known; a month in between without any is idle."""
     return panel.keep(np.isfinite(panel.returns))
 
 
@@ -106,13 +109,8 @@ def _seen(values: np.ndarray) -> np.ndarray:
 
 def with_columns(panel: SdfPanel, names: Sequence[str], macro_names: Sequence[str]) -> SdfPanel:
     """Return the panel with these columns in this order; one that it lacks is missing in every row."""
-    return replace(
-        panel,
-        names=tuple(names),
-        features=_chosen(panel.features, panel.names, names),
-        macro_names=tuple(macro_names),
-        macro=_chosen(panel.macro, panel.macro_names, macro_names),
-    )
+    own = replace(panel, names=tuple(names), features=_chosen(panel.features, panel.names, names))
+    return own.with_macro(macro_names, lambda macro: _chosen(macro, panel.macro_names, macro_names))
 
 
 def _chosen(values: np.ndarray, held: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+ARCHITECTURES = ("shallow", "deep", "deeper", "elastic_net")
+"""Names of :data:`pipeline.sdf.networks.ARCHITECTURES`."""
+
+NORM_RULES = ("batch", "date")
+"""Names of :data:`pipeline.sdf.objectives.NORM_RULES`."""
+
+DEVICES = ("cpu", "cuda")
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Configuration:
@@ -40,7 +48,7 @@ class Grid:
     Attributes
     ----------
     architectures : tuple of str
-        By name.
+        By name; which there are is a matter of the search that the grid is for.
     batch_sizes : tuple of int
         Rows.
     rates : tuple of float
@@ -49,16 +57,18 @@ class Grid:
         Penalties.
     """
 
-    architectures: tuple[str, ...] = ("shallow", "deep", "deeper", "elastic_net")
+    architectures: tuple[str, ...] = ARCHITECTURES
     batch_sizes: tuple[int, ...] = (256, 512, 1024, 2048)
     rates: tuple[float, ...] = (1e-4, 1e-3, 5e-3)
     l1: tuple[float, ...] = (0.0, 0.001, 0.01, 0.1)
     l2: tuple[float, ...] = (0.0, 0.001, 0.01, 0.1)
 
     def __post_init__(self) -> None:
-        """Refuse an empty grid."""
+        """Refuse an empty grid and numbers that nothing can be trained with."""
         if not self.configurations:
             raise ValueError(f"the grid is empty: {self}")
+        if min(self.batch_sizes) < 1 or not min(self.rates) > 0.0 or not min(*self.l1, *self.l2) >= 0.0:
+            raise ValueError(f"batch_sizes and rates are positive, l1 and l2 not negative: {self}")
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:
@@ -122,6 +132,23 @@ class TrainingSettings:
         """Refuse what cannot be trained with."""
         if min(self.epochs, self.patience) < 1 or self.bound <= 0.0:
             raise ValueError(f"epochs, patience and bound must be positive: {self}")
+        refuse_training(self.dropout, self.norm_rule, self.device)
+
+
+def refuse_training(dropout: float, norm_rule: str, device: str) -> None:
+    """Refuse what no network can be trained with, those of the generative adversarial estimation included."""
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout is {dropout}; it is 0 or more and less than 1")
+    for name, value, known in (("norm_rule", norm_rule, NORM_RULES), ("device", device, DEVICES)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; it is one of {', '.join(known)}")
+
+
+def refuse_architectures(grid: Grid, known: Sequence[str]) -> None:
+    """Refuse a grid with an architecture that a search does not know."""
+    unknown = [name for name in grid.architectures if name not in known]
+    if unknown:
+        raise ValueError(f"there is no architecture {', '.join(unknown)}; a grid takes of {', '.join(known)}")
 
 
 def refuse_seeds(seeds: Sequence[int]) -> None:
@@ -152,5 +179,6 @@ class SearchSettings:
     ensemble: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 
     def __post_init__(self) -> None:
-        """Refuse an empty ensemble and repeated seeds."""
+        """Refuse unknown architectures, an empty ensemble and repeated seeds."""
+        refuse_architectures(self.grid, ARCHITECTURES)
         refuse_seeds(self.ensemble)

@@ -7,7 +7,6 @@ caller's.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -16,8 +15,8 @@ from pipeline.sdf.panel import SdfPanel
 
 FULL, NO_MACRO, NO_FINANCIALS = "full", "no_macro", "no_financials"
 
-FINANCIAL = "financial"
-"""The group of financial firms and real estate trusts."""
+FINANCIAL, OTHER = GROUPS = "financial", "other"
+"""Groups of issuers: financial firms and real estate trusts, and all others."""
 
 _FINANCIAL_CODES = 6000, 6999
 _FINANCIAL_SECTORS = ("Banking", "Financial Services", "Insurance", "Real Estate", "2")
@@ -35,7 +34,7 @@ def issuer_group() -> pl.Expr:
     """
     by_code = pl.when(pl.col("sic") >= _LEAST_CODE).then(pl.col("sic").is_between(*_FINANCIAL_CODES))
     financial = pl.coalesce(by_code, pl.col("sector").is_in(_FINANCIAL_SECTORS))
-    return pl.when(financial).then(pl.lit(FINANCIAL)).when(~financial).then(pl.lit("other"))
+    return pl.when(financial).then(pl.lit(FINANCIAL)).when(~financial).then(pl.lit(OTHER))
 
 
 def _full(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:
@@ -43,7 +42,7 @@ def _full(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:
 
 
 def _no_macro(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:
-    return replace(panel, macro_names=(), macro=panel.macro[:, :0])
+    return panel.with_macro((), lambda macro: macro[:, :0])
 
 
 def _no_financials(panel: SdfPanel, financials: Collection[str]) -> SdfPanel:

@@ -154,7 +154,7 @@ def sequenced(panel: SdfPanel, history: SdfPanel | None = None) -> SdfPanel:
         D target months.
     history : SdfPanel or None
         Whose months before the panel's first are looked at for their macro series, and for nothing else. Without it
-        the panel's first eleven months are left out.
+        the panel's first eleven months are left out. Of idle months both panels' macro series are looked at.
 
     Returns
     -------
@@ -166,23 +166,27 @@ def sequenced(panel: SdfPanel, history: SdfPanel | None = None) -> SdfPanel:
     ValueError
         If a month within is missing, or the history has other series.
     """
-    months, macro = panel.months, panel.macro
+    shared = panel.calendar
     if history is not None:
         if history.macro_names != panel.macro_names:
             raise ValueError("the history's macro series are not the panel's; give both the same columns")
-        before = [place for place, month in enumerate(history.months) if month < panel.months[0]][1 - HISTORY :]
-        months = tuple(history.months[place] for place in before) + months
-        macro = np.concatenate([history.macro[before], macro])
+        first, end = shift(panel.months[0], 1 - HISTORY), panel.months[0]
+        shared = {month: row for month, row in history.calendar.items() if first <= month < end} | shared
+    months = sorted(shared)
     for one, other in pairwise(months):
         if shift(one, 1) != other:
-            raise ValueError(f"{shift(one, 1):%Y-%m} is missing; macro series of {HISTORY} months need every month")
-    lost = max(0, len(panel.months) + HISTORY - 1 - len(months))
+            raise ValueError(
+                f'{shift(one, 1):%Y-%m} is missing; the objective "gan" reads macro series of {HISTORY} months in a '
+                'row. Hand over every month, or leave "gan" out of the objectives'
+            )
+    lost = sum(shift(month, 1 - HISTORY) < months[0] for month in panel.months)
     kept = panel.take(slice(lost, None))
-    ends = range(len(months) - len(kept.months) + 1, len(months) + 1)
-    windows = [macro[end - HISTORY : end].ravel() for end in ends]
+    windows = [
+        np.concatenate([shared[shift(month, -lag)] for lag in range(HISTORY - 1, -1, -1)]) for month in kept.months
+    ]
     names = tuple(f"{name}, {lag} months before" for lag in range(HISTORY, 0, -1) for name in panel.macro_names)
     stacked = np.stack(windows) if windows else np.zeros((0, len(names)), dtype=np.float32)
-    return replace(kept, macro_names=names, macro=stacked)
+    return replace(kept, macro_names=names, macro=stacked, idle={})
 
 
 def generalised_mispricing(weights: Tensor, test_assets: Tensor, batch: Batch) -> Tensor:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.sdf.configurations import Grid, refuse_seeds
+from pipeline.sdf.configurations import Grid, refuse_architectures, refuse_seeds, refuse_training
 
 HISTORY = 12
 """Months of macro series that the recurrent layer reads: those known at the end of the 12 months before the target."""
+
+GAN_ARCHITECTURES = ("joined", "separate")
+"""Names of :data:`pipeline.sdf.gan_networks.SDF_SHAPES`."""
 
 
 def gan_grid() -> Grid:
     """Return the small grid of the search; the source does not print the one it went through."""
     return Grid(
-        architectures=("joined", "separate"),
+        architectures=GAN_ARCHITECTURES,
         batch_sizes=(1024, 2048),
         rates=(1e-3, 5e-3),
         l1=(0.0, 0.01),
@@ -69,6 +72,7 @@ class GanTrainingSettings:
             raise ValueError(f"the epochs of steps 2 and 3, global epochs and patience must be positive: {self}")
         if self.unconditional_epochs < 0 or self.bound <= 0.0:
             raise ValueError(f"step 1 cannot have less than no epoch, and the bound must be positive: {self}")
+        refuse_training(self.dropout, self.norm_rule, self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,5 +120,6 @@ class GanSearchSettings:
     ensemble: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 
     def __post_init__(self) -> None:
-        """Refuse an empty ensemble and repeated seeds."""
+        """Refuse unknown architectures, an empty ensemble and repeated seeds."""
+        refuse_architectures(self.grid, GAN_ARCHITECTURES)
         refuse_seeds(self.ensemble)

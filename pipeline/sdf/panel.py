@@ -6,8 +6,8 @@ Here belong NumPy arrays and dates. Tensors and batches stand in :mod:`pipeline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 
@@ -47,6 +47,8 @@ class SdfPanel:
         (n,) excess returns, decimals; NaN where they are not known (yet), which only :meth:`SdfResult.weights` admits.
     groups : np.ndarray or None
         (n,) labels of an industry, str.
+    idle : mapping of date to np.ndarray
+        (Q,) series of the target months in between that have no row: for networks that read a history of them.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class SdfPanel:
     macro: np.ndarray
     returns: np.ndarray
     groups: np.ndarray | None = None
+    idle: Mapping[date, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check shapes and order."""
@@ -84,6 +87,9 @@ class SdfPanel:
             raise ValueError(f"bounds run from {self.bounds[0]} to {self.bounds[-1]}, the panel has {n} rows")
         for place in np.flatnonzero(np.diff(self.bounds) < 1)[:1]:
             raise ValueError(f"{self.months[place]:%Y-%m} has no row; leave the month out")
+        for month, row in self.idle.items():
+            if month in self.months or row.shape != (len(self.macro_names),):
+                raise ValueError(f"{month:%Y-%m} is idle: it has no row, and {len(self.macro_names)} series")
         codes = self.asset_codes + (len(self.assets) + 1) * self.date_of_row
         if len(np.unique(codes)) != n:
             raise ValueError("an asset stands twice in a month; (month, asset) is the key")
@@ -104,21 +110,27 @@ class SdfPanel:
         return np.unique(self.assets, return_inverse=True)[1].astype(np.int64)
 
     def take(self, which: slice) -> SdfPanel:
-        """Return consecutive months, as views; the panel itself where these are all."""
+        """Return consecutive months, as views; the panel itself where these are all.
+
+        Idle months go with the first month that follows them.
+        """
         first, last, _ = which.indices(len(self.months))
         last = max(first, last)
         if last - first == len(self.months):
             return self
         rows = slice(int(self.bounds[first]), int(self.bounds[last]))
+        months = self.months[first:last]
+        after, before = self.months[first - 1] if first else date.min, months[-1] if months else date.min
         return replace(
             self,
-            months=self.months[first:last],
+            months=months,
             bounds=self.bounds[first : last + 1] - self.bounds[first],
             assets=self.assets[rows],
             features=self.features[rows],
             macro=self.macro[first:last],
             returns=self.returns[rows],
             groups=None if self.groups is None else self.groups[rows],
+            idle={month: row for month, row in self.idle.items() if after < month < before},
         )
 
     def through(self, month: date) -> SdfPanel:
@@ -130,19 +142,33 @@ class SdfPanel:
         return self.take(slice(sum(each < first for each in self.months), sum(each <= last for each in self.months)))
 
     def keep(self, rows: np.ndarray) -> SdfPanel:
-        """Return the rows of a boolean mask; months that are left without a row go."""
+        """Return the rows of a boolean mask; months in between that are left without a row are idle, others go."""
         counts = np.bincount(self.date_of_row[rows], minlength=len(self.months))
         there = counts > 0
+        months = tuple(np.array(self.months, dtype=object)[there])
+        between = self.calendar.items() if len(months) > 1 else ()
+        held = set(months)
         return replace(
             self,
-            months=tuple(np.array(self.months, dtype=object)[there]),
+            months=months,
             bounds=np.concatenate([[0], np.cumsum(counts[there])]),
             assets=self.assets[rows],
             features=self.features[rows],
             macro=self.macro[there],
             returns=self.returns[rows],
             groups=None if self.groups is None else self.groups[rows],
+            idle={month: row for month, row in between if months[0] < month < months[-1] and month not in held},
         )
+
+    @property
+    def calendar(self) -> dict[date, np.ndarray]:
+        """The series of every month, (Q,) each, idle months included."""
+        return dict(sorted({**self.idle, **dict(zip(self.months, self.macro, strict=True))}.items()))
+
+    def with_macro(self, names: Sequence[str], change: Callable[[np.ndarray], np.ndarray]) -> SdfPanel:
+        """Return the panel with other series, which ``change`` makes of (months, Q) values, each month by itself."""
+        idle = {month: change(row[None])[0] for month, row in self.idle.items()}
+        return replace(self, macro_names=tuple(names), macro=change(self.macro), idle=idle)
 
     def known_returns(self) -> np.ndarray:
         """Return the returns, all of which must be there.
@@ -253,11 +279,8 @@ class Standardisation:
             if ours != theirs:
                 missing, more = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
                 raise ValueError(f"the panel's columns are not those of training: lacking {missing}, more {more}")
-        return replace(
-            panel,
-            features=_scaled(panel.features, self.mean, self.scale),
-            macro=_scaled(panel.macro, self.macro_mean, self.macro_scale),
-        )
+        scaled = replace(panel, features=_scaled(panel.features, self.mean, self.scale))
+        return scaled.with_macro(panel.macro_names, lambda macro: _scaled(macro, self.macro_mean, self.macro_scale))
 
 
 def _chunks(n: int) -> list[slice]:

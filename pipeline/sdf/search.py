@@ -161,6 +161,8 @@ def fingerprint(training: SdfPanel, validation: SdfPanel, settings: SearchSettin
         digest.update(json.dumps([months, panel.names, panel.macro_names]).encode())
         for array in (panel.bounds, panel.asset_codes, panel.features, panel.macro, panel.returns):
             digest.update(np.ascontiguousarray(array).data)
+        for month, row in sorted(panel.idle.items()):
+            digest.update(month.isoformat().encode() + np.ascontiguousarray(row).data)
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.sdf.configurations import Grid, SearchSettings, TrainingSettings
-from pipeline.sdf.environments import ENVIRONMENTS, FULL, NO_FINANCIALS, NO_MACRO
+from pipeline.sdf.environments import ENVIRONMENTS, FULL, GROUPS, NO_FINANCIALS, NO_MACRO
 from pipeline.sdf.gan_settings import HISTORY, GanSearchSettings, GanSteps, GanTrainingSettings
 
 MISPRICING, SHARPE, GAN = "mispricing", "sharpe", "gan"
@@ -95,6 +95,9 @@ class SdfSettings:
         for objective in set(self.objectives) - {GAN}:
             self.of_weights(objective)
         self.of_gan()
+        self.of_betas()
+        if not set(self.financials) <= set(GROUPS):
+            raise ValueError(f"financials {', '.join(self.financials)}: the groups are {', '.join(GROUPS)}")
         if NO_FINANCIALS in self.environments and not self.financials:
             raise ValueError("the environment no_financials needs the groups to leave out in financials")
 

@@ -13,7 +13,7 @@ from assets import sdf
 from assets.building import Previous
 from assets.contract import validated
 from assets.reads import Inputs
-from assets.sdf_markets import MARKETS
+from assets.sdf_markets import MARKETS, due, target_months
 from pipeline.bonds.registry import DG
 from pipeline.bonds.registry import SETS as BOND_SETS
 from pipeline.panel.calendar import month_range
@@ -192,6 +192,65 @@ def test_nothing_later_enters(portfolios, whole, place):
     again = built("bond_portfolio", later, months, SETTINGS)
     assert same(again, whole, months[:-1])
     assert not again[months[-1]][1].frame.equals(whole[months[-1]][1].frame)
+
+
+def without_returns(frames, month):
+    return frames | {
+        "returns": frames["returns"].with_columns(
+            ret_excess=pl.when(pl.col("month") != month).then(pl.col("ret_excess"))
+        )
+    }
+
+
+def test_a_month_without_returns_is_no_month_of_a_search(portfolios):
+    """Twenty-seven months of returns are there at first in the month with the place 28, one later than it would be."""
+    market, odd = BY_NAME["bond_portfolio"], without_returns(portfolios, MONTHS[4])
+    odd = without_returns(odd, MONTHS[29])
+    odd["returns"] = odd["returns"].with_columns(
+        ret_excess=pl.when(month=MONTHS[31]).then(float("nan")).otherwise(pl.col("ret_excess"))
+    )
+    known = target_months(market, Inputs({name: Table(rows) for name, rows in odd.items()}, MONTHS[0], MONTHS[-1]))
+    assert sorted(known) == [month for place, month in enumerate(MONTHS) if place not in (0, 4, 29, 31)]
+    for every, expected in ((2, [28, 32]), (1, [28, 30, 32]), (0, [28])):
+        schedule = replace(SETTINGS, search_months=every)
+        searched = [place for place, month in enumerate(MONTHS) if due(known, month, schedule)]
+        assert searched == expected
+
+
+@pytest.mark.parametrize("lacking", ["returns", "characteristics"])
+def test_the_contest_goes_on_over_a_month_without_returns(portfolios, lacking):
+    odd, gap = replace(SETTINGS, objectives=("gan",), search_months=12), MONTHS[20]
+    if lacking == "returns":
+        frames = without_returns(without_returns(portfolios, gap), MONTHS[29])
+    else:
+        frames = portfolios | {"characteristics": portfolios["characteristics"].filter(pl.col("month") != MONTHS[19])}
+    months = MONTHS[27:31]
+    found = built("bond_portfolio", frames, months, odd)
+    assert [month for month in months if found[month][0].frame.height] == [MONTHS[28]]
+    assert [month for month in months if found[month][1].frame.height] == MONTHS[28:31]
+    assert same(built("bond_portfolio", frames, months, odd, one_by_one=True), found, months)
+    # The series that were known before the month without returns are among those of the months after it.
+    other = frames | {
+        "goyal_welch": frames["goyal_welch"].with_columns(
+            dp=pl.col("dp") + pl.when(month=MONTHS[19]).then(1).otherwise(0)
+        )
+    }
+    again = built("bond_portfolio", other, months[:2], odd)
+    assert not again[MONTHS[28]][1].frame.equals(found[MONTHS[28]][1].frame)
+
+
+def test_networks_are_carried_on_with_the_returns_of_the_month_itself(portfolios, whole):
+    month = MONTHS[29]
+    restated = portfolios | {
+        "returns": portfolios["returns"].with_columns(
+            ret_excess=pl.col("ret_excess") * pl.when(month=month).then(-2.0).otherwise(1.0)
+        )
+    }
+    again = built("bond_portfolio", restated, MONTHS[26:30], SETTINGS)
+    assert same(again, whole, MONTHS[26:29])
+    ours, theirs = (each[month][1].arrays for each in (whole, again))
+    for model in ("sharpe.full/weights/", "sharpe.full/betas/", "gan.full/weights/", "gan.full/betas/"):
+        assert any(not np.array_equal(value, theirs[name]) for name, value in ours.items() if name.startswith(model))
 
 
 def test_the_market_of_bonds_without_financial_firms():

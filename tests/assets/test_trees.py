@@ -216,11 +216,28 @@ def test_nothing_later_enters(tables, whole, place) -> None:
     assert not made.filter(~upto).equals(again.filter(~upto))
 
 
-def test_trees_older_than_the_last_search_that_was_due_are_not_used(tables, whole) -> None:
-    only = {SEARCHES[0]: whole[1][SEARCHES[0]]}
-    made = _forecast(tables, only, MONTHS[28:])
-    assert made["month"].unique().sort().to_list() == MONTHS[30:34]
-    assert made.equals(pl.concat(_forecast(tables, only, [month]) for month in MONTHS[28:]))
+def test_a_month_without_returns_puts_the_search_off_and_leaves_the_forecasts(tables, whole) -> None:
+    earned = pl.when(pl.col("month") != MONTHS[32]).then(pl.col("ret_excess"))
+    odd = tables | {"returns": tables["returns"].with_columns(ret_excess=earned)}
+    months = MONTHS[28:37]
+    frames, states = _searched(odd, [months])
+    assert [month for month, frame in frames.items() if frame.height] == [SEARCHES[0], MONTHS[35]] == list(states)
+    made = _forecast(odd, states, months)
+    assert made["month"].unique().sort().to_list() == MONTHS[30:37]
+    assert made.equals(pl.concat(_forecast(odd, states, [month]) for month in months))
+    first = BoostedTrees.from_arrays(*states[SEARCHES[0]])
+    own = _by_hand(tables, first.names, MONTHS[35])
+    expected = first.forecast(np.array(list(own.values()), dtype=np.float32))
+    assert made.filter(month=MONTHS[34])["forecast"].to_list() == expected.tolist()
+
+
+def test_a_series_that_comes_to_be_published_later_is_not_in_a_search(tables, whole) -> None:
+    born = tables["fred_md"].filter(pl.col("series") == "UNRATE", pl.col("month") > SEARCHES[0])
+    wider = tables | {"fred_md": pl.concat([tables["fred_md"], born.with_columns(series=pl.lit("BORN"))])}
+    frames, states = _searched(wider, [MONTHS[28:35]])
+    assert frames[SEARCHES[0]].equals(whole[0][SEARCHES[0]])
+    assert _same({SEARCHES[0]: states[SEARCHES[0]]}, {SEARCHES[0]: whole[1][SEARCHES[0]]})
+    assert "BORN" in frames[SEARCHES[1]]["feature"]
 
 
 def test_a_series_that_is_not_published_any_more_is_missing(tables, whole) -> None:

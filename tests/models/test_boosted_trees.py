@@ -142,3 +142,6 @@ def test_bad_rows_and_settings_are_refused(trees) -> None:
             BoostedTreesSettings(**wrong)
     with pytest.raises(ValueError, match="at least one"):
         BoostedTreesSettings(depths=())
+    for wrong in ({"n_bins": 1}, {"penalty": -1.0}, {"min_leaf_rows": -0.5}):
+        with pytest.raises(ValueError, match="n_bins must be at least 2"):
+            BoostedTreesSettings(**wrong)

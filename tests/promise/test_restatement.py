@@ -161,13 +161,11 @@ LINEAR = {
 COMPARED = ("factor_forecasts", "forecast_moments", "direction_moments")
 
 
-# Market -> first month of its trees, months between searches, its returns, what is known of its assets.
+# Market -> first month of its trees, its returns, what is known of its assets.
 TREES = {
-    "bond_portfolio": (
-        date(2025, 12, 1), 4, "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics",
-    ),
-    "bond": (date(2026, 4, 1), 3, "bond_returns", "bond_characteristics"),
-}  # fmt: skip
+    "bond_portfolio": (date(2025, 12, 1), "bond_portfolios", "bond_portfolio_characteristics", "bond_characteristics"),
+    "bond": (date(2026, 4, 1), "bond_returns", "bond_characteristics"),
+}
 TREE_ASSETS = ("trees", "tree_forecasts")
 # Market -> first month in which forecasts are compared, its returns, the forecasts.
 COMPARISONS = {
@@ -206,12 +204,10 @@ def _estimates(changed: dict[str, set[date]], last: date) -> dict[str, set[date]
     for asset, (first, *sources) in LINEAR.items():
         since = [month for source in sources for month in changed.get(source, ())]
         expected[asset] = _months(max(first, min(since)), last) if since else set()
-    for market, (first, span, *sources) in TREES.items():
+    for market, (first, *sources) in TREES.items():
         since = [month for name in (*sources, *SHARED) for month in changed.get(name, ())]
-        # A forecast reads what was known in its own month and the search in whose span it lies.
-        searched = {
-            each for month in changed.get(f"{market}_trees", ()) for each in _months(month, shift(month, span - 1))
-        }
+        # A forecast reads what was known in its own month and all searches so far.
+        searched = {each for month in changed.get(f"{market}_trees", ()) for each in _months(month, last)}
         known = {month for name in (*sources[1:], *SHARED) for month in changed.get(name, ())}
         expected[f"{market}_trees"] = _months(max(first, min(since)), last) if since else set()
         expected[f"{market}_tree_forecasts"] = {month for month in searched | known if first <= month <= last}

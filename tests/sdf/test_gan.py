@@ -8,6 +8,7 @@ import torch
 from killed_pieces import Killed, KilledAfter
 
 from pipeline.models.storage import load_arrays, save_arrays
+from pipeline.panel.calendar import shift
 from pipeline.sdf.batches import TensorPanel
 from pipeline.sdf.configurations import Configuration, Grid
 from pipeline.sdf.gan import GanResult, collapse, estimate_gan, search_gan
@@ -243,6 +244,33 @@ def test_a_step_goes_on_from_the_best_epoch_of_the_one_before(panel):
     assert ended.log[best].loss == pytest.approx(late.log[best + 3].loss, rel=1e-4)
 
 
+def test_a_month_without_rows_is_in_the_macro_series_of_the_later_ones(panel):
+    """Its returns are not there to be trained on; what the months after it see of it is."""
+    gap = panel.keep(~np.isin(panel.date_of_row, [20, 35, 40]))
+    cut = gap.take(slice(0, 29)), gap.take(slice(29, 42))
+    model = estimate_gan(*cut, SMALL, (1,), SHORT)
+    # The window of month 46 is 35 to 46.
+    place = gap.months.index(panel.months[46])
+    now = gap.take(slice(place, place + 1))
+    before = model.weights(now, gap)
+    for month, seen in ((35, True), (40, True), (20, False)):
+        moved = replace(gap, idle=gap.idle | {panel.months[month]: gap.idle[panel.months[month]] + 1.0})
+        assert np.array_equal(model.weights(now, moved), before) == (not seen)
+    later = model.carried_on(gap, 1)
+    assert later.last == panel.months[-1]
+    moved = replace(gap, idle=gap.idle | {panel.months[20]: gap.idle[panel.months[20]] + 1.0})
+    other = model.carried_on(moved, 1).members[0]["weights"]["last.weight"]
+    assert not np.array_equal(later.members[0]["weights"]["last.weight"], other)
+
+
+def test_each_month_is_carried_on_with_batches_and_masks_of_its_own(panel):
+    model = fitted(panel)
+    later = replace(panel, months=tuple(shift(month, 1) for month in panel.months))
+    one, again, other = (model.carried_on(each, 1).members for each in (panel, panel, later))
+    same_networks(one, again)
+    assert not np.array_equal(one[0]["weights"]["last.weight"], other[0]["weights"]["last.weight"])
+
+
 def test_scores_are_sharpe_ratios_of_what_the_result_earns(panel):
     model = fitted(panel)
     training, validation, _ = parts(panel)
@@ -328,15 +356,18 @@ def test_a_killed_search_goes_on_where_it_stopped(panel):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
 
-@pytest.mark.parametrize("change", ["a return", "a setting", "the seed", "the device"])
+@pytest.mark.parametrize("change", ["a return", "a month without rows", "a setting", "the seed", "the device"])
 def test_pieces_of_another_search_are_computed_anew(panel, change):
     training, validation, _ = parts(panel)
+    training = training.keep(training.date_of_row != 20)
     grid = replace(GRID, architectures=("joined",), rates=(1e-3,))
     settings, pieces, computed = replace(SEARCH, grid=grid), PiecesInMemory(), []
     search_gan(training, validation, settings, pieces)
     match change:
         case "a return":
             training = replace(training, returns=training.returns + 0.01)
+        case "a month without rows":
+            training = replace(training, idle={month: 2.0 * row for month, row in training.idle.items()})
         case "a setting":
             settings = replace(settings, training=replace(settings.training, patience=3))
         case "the seed":
@@ -359,6 +390,15 @@ def test_settings_that_cannot_be(change):
         GanTrainingSettings(**change)
     with pytest.raises(ValueError, match="seeds"):
         GanSearchSettings(ensemble=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"dropout": 1.0}, "less than 1"), ({"norm_rule": "x"}, "batch, date"), ({"device": "x"}, "cuda")],
+)
+def test_settings_that_all_networks_share(change, words):
+    with pytest.raises(ValueError, match=words):
+        GanTrainingSettings(**change)
 
 
 def shares_of_the_attainable(seed, architecture):

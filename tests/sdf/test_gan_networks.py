@@ -145,10 +145,25 @@ def test_macro_series_by_date(draw):
     assert len(sequenced(panel.take(slice(0, 11))).months) == 0
 
 
+def test_a_month_without_rows_has_its_place_in_the_macro_series(draw):
+    panel = draw(D=40)
+    whole = sequenced(panel)
+    for idle in ([14], [3], [20], [19, 20], list(range(15, 28))):
+        gap = panel.keep(~np.isin(panel.date_of_row, idle))
+        kept = [d for d in range(11, 40) if d not in idle]
+        found = sequenced(gap)
+        assert found.months == tuple(panel.months[d] for d in kept)
+        np.testing.assert_array_equal(found.macro, whole.macro[[d - 11 for d in kept]])
+        first = sum(d < 28 for d in range(40) if d not in idle)
+        later = sequenced(gap.take(slice(first, None)), gap.take(slice(0, first)))
+        assert later.months == panel.months[28:]
+        np.testing.assert_array_equal(later.macro, whole.macro[17:])
+
+
 def test_macro_series_that_cannot_be(draw):
     panel = draw(D=30)
-    gap = panel.keep(panel.date_of_row != 14)
-    with pytest.raises(ValueError, match=f"{date(1991, 3, 1):%Y-%m} is missing"):
+    gap = replace(panel.keep(panel.date_of_row != 14), idle={})
+    with pytest.raises(ValueError, match=f'{date(1991, 3, 1):%Y-%m} is missing.*leave "gan" out of the objectives'):
         sequenced(gap)
     with pytest.raises(ValueError, match="1991-09 is missing"):
         sequenced(panel.take(slice(21, 30)), panel.take(slice(0, 20)))

@@ -49,6 +49,25 @@ def test_a_part_without_months_is_refused():
         split_months(months(2))
 
 
+def test_a_month_left_without_a_row_is_idle_if_it_lies_in_between(draw):
+    panel = draw(D=24)
+    gap = panel.keep(~np.isin(panel.date_of_row, [0, 9, 10, 23]))
+    assert list(gap.idle) == list(panel.months[9:11])
+    assert gap.take(slice(0, 8)).idle == {}
+    assert list(gap.take(slice(8, None)).idle) == list(panel.months[9:11])
+    assert list(gap.through(panel.months[10]).idle) == []
+    assert list(gap.calendar) == list(panel.months[1:23])
+    np.testing.assert_array_equal(list(gap.calendar.values()), panel.macro[1:23])
+    # Kept again, scaled and without series.
+    assert list(gap.keep(gap.date_of_row != 12).idle) == [*panel.months[9:11], panel.months[15]]
+    scaling = Standardisation.fit(gap)
+    np.testing.assert_array_equal(scaling.apply(gap).idle[panel.months[9]], scaling.apply(panel).macro[9])
+    assert in_environment(gap, "no_macro").idle[panel.months[9]].shape == (0,)
+    for idle in ({panel.months[1]: panel.macro[1]}, {panel.months[9]: panel.macro[9, :1]}):
+        with pytest.raises(ValueError, match="is idle"):
+            replace(gap, idle=idle)
+
+
 def test_selections_are_the_rows_of_their_months(draw):
     panel = draw()
     first, last = panel.months[5], panel.months[11]

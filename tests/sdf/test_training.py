@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.sdf import configurations, gan_networks, gan_settings, networks, objectives
 from pipeline.sdf.adam import StackedAdam
 from pipeline.sdf.batches import TensorPanel
 from pipeline.sdf.configurations import GRID, Configuration, Grid, TrainingSettings
@@ -202,6 +203,15 @@ def test_the_grid_of_the_source():
     assert [each for piece in GRID.pieces.values() for each in piece] == list(GRID.configurations)
     with pytest.raises(ValueError, match="empty"):
         Grid(rates=())
+    for wrong in ({"batch_sizes": (256, 0)}, {"rates": (0.0,)}, {"rates": (float("nan"),)}, {"l1": (-0.1,)}):
+        with pytest.raises(ValueError, match="are positive"):
+            Grid(**wrong)
+
+
+def test_names_that_settings_know_are_those_of_the_registries():
+    assert set(configurations.ARCHITECTURES) == set(networks.ARCHITECTURES)
+    assert set(configurations.NORM_RULES) == set(objectives.NORM_RULES)
+    assert set(gan_settings.GAN_ARCHITECTURES) == set(gan_networks.SDF_SHAPES)
 
 
 @pytest.mark.parametrize("change", [{"epochs": 0}, {"patience": 0}, {"bound": 0.0}])

@@ -13,6 +13,7 @@ from pipeline.panel.calendar import shift
 from pipeline.sdf import walk_forward
 from pipeline.sdf.assembly import sdf_panel, with_columns, with_returns, with_seen_columns
 from pipeline.sdf.configurations import Grid
+from pipeline.sdf.gan_settings import GanSteps
 from pipeline.sdf.panel import SdfPanel
 from pipeline.sdf.search import PiecesInMemory
 from pipeline.sdf.settings import SdfSettings
@@ -64,6 +65,24 @@ def test_a_search_has_a_winner_of_every_objective_environment_and_network(found)
     assert frame["training_from"].unique().to_list() == [date(1990, 1, 1)]
     # 30 months of which 60% train.
     assert frame["validation_from"].unique().to_list() == [date(1991, 7, 1)]
+
+
+def test_what_comes_to_be_published_later_is_not_in_a_search(panel, month, found):
+    frame, models = found
+    nothing = [np.full((n, 1), np.nan, np.float32) for n in (len(panel.months), len(panel.assets))]
+    wider = replace(
+        panel,
+        macro_names=("born later", *panel.macro_names),
+        macro=np.column_stack([nothing[0], panel.macro]),
+        names=("known later", *panel.names),
+        features=np.column_stack([nothing[1], panel.features]),
+    )
+    again, others = walk_forward.searched(wider.through(month), month, SETTINGS, PiecesInMemory())
+    assert same(again, frame)
+    (ours, ours_text), (theirs, theirs_text) = (walk_forward.to_arrays(each) for each in (models, others))
+    assert ours_text == theirs_text
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value)
 
 
 def test_a_search_is_refused_months_that_come_later(panel, month):
@@ -141,6 +160,17 @@ def test_what_is_missing_is_missing(panel):
     assert with_returns(built).months == panel.months[:-1]
 
 
+def test_a_month_without_assets_keeps_its_macro_series(panel):
+    characteristics, returns, macro = frames(panel)
+    before = shift(panel.months[7], -1)
+    gone = characteristics.filter(pl.col("month") != before)
+    built = sdf_panel(gone, returns, macro, panel.months, key="isin", names=panel.names)
+    assert built.months == panel.months[:7] + panel.months[8:]
+    np.testing.assert_array_equal(built.macro, np.delete(panel.macro, 7, axis=0))
+    assert list(built.idle) == [panel.months[7]]
+    np.testing.assert_array_equal(built.idle[panel.months[7]], panel.macro[7])
+
+
 def test_columns_are_those_with_a_value_and_a_column_that_is_lacking_is_missing(panel):
     unseen = replace(panel, macro=np.column_stack([panel.macro[:, 1], np.full(len(panel.months), np.nan)]))
     seen = with_seen_columns(replace(unseen, macro_names=("spread", "unborn")))
@@ -158,6 +188,14 @@ def test_columns_are_those_with_a_value_and_a_column_that_is_lacking_is_missing(
         ({"training_share": 1.0}, "between 0 and 1"),
         ({"search_months": -1}, "search_months"),
         ({"environments": ("no_financials",)}, "groups to leave out"),
+        ({"financials": ("Banks",)}, "financials Banks: the groups are financial, other"),
+        ({"grid": replace(GRID, architectures=("shallow", "wide"))}, "no architecture wide.*shallow, deep, deeper"),
+        ({"beta_grid": replace(GRID, architectures=("joined",))}, "no architecture joined.*elastic_net"),
+        ({"gan": GanSteps(grid=GRID)}, "no architecture shallow, elastic_net.*joined, separate"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"dropout": -0.1}, "less than 1"),
+        ({"norm_rule": "month"}, "norm_rule is 'month'; it is one of batch, date"),
+        ({"device": "gpu"}, "device is 'gpu'; it is one of cpu, cuda"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(wrong, words):
