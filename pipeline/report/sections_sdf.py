@@ -262,7 +262,7 @@ def _section(market: Market, intro: str) -> Section:
 
 
 _INTROS = (
-    "After Duraj and Giesecke (2025), whose numbers tables, figures and equations have; published numbers are theirs. "
+    "After Duraj and Giesecke (2025): tables, figures and equations have their numbers there. "
     "Networks give each asset a weight; one less the portfolio's return is the stochastic discount factor. "
     "They are trained on pricing errors (mispricing), on a linearised Sharpe ratio or against a second network (GAN), "
     "searched for once a year and, unless refit_epochs is 0, carried on every month. Here the assets are the 40 bond "
