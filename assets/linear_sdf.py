@@ -6,7 +6,6 @@ of the whole sample so far; a forecast uses what each month knew.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -20,7 +19,9 @@ from assets.reads import Inputs, Partitions, Read
 from pipeline.macro.cochrane_piazzesi import HORIZON, cochrane_piazzesi, whole_sample_factor
 from pipeline.macro.factor_signs import aligned_factors
 from pipeline.macro.published_factors import COUNTS_SCHEMA, factors_of_published, published_counts
+from pipeline.models.linear_settings import LinearSdfSettings, PredictiveSettings
 from pipeline.models.linear_tables import BOND_FACTOR, KERNELS_SCHEMA, REGRESSIONS_SCHEMA
+from pipeline.panel.calendar import due
 from resources.settings import Settings
 
 MACRO, MODELS, FORECASTS = "macro", "models", "forecasts"
@@ -35,19 +36,14 @@ def _everything(source: str, **options: Any) -> Read:
     return Partitions(source=source, lookback=None, **options)
 
 
-def _due(known: Sequence[date], month: date, min_months: int, refit_months: int) -> bool:
-    """Whether something is estimated in a month: it depends on how many months of returns there are, and on no clock.
-
-    ``known`` are the months with returns, rising; a month without any is never one.
-    """
-    count = bisect_right(known, month)
-    since = count - min_months
-    return since >= 0 and known[count - 1] == month and since % refit_months == 0
-
-
 def _months_of_returns(inputs: Inputs) -> list[date]:
     earned = inputs["returns"].filter(pl.col("ret_excess").is_not_null())
     return earned["month"].unique().sort().to_list()
+
+
+def _due_months(inputs: Inputs, months: Sequence[date], chosen: LinearSdfSettings | PredictiveSettings) -> list[date]:
+    known = _months_of_returns(inputs)
+    return [month for month in months if due(known, month, chosen.min_months, chosen.refit_months)]
 
 
 def _excess_returns(inputs: Inputs) -> pl.DataFrame:
@@ -63,13 +59,12 @@ def _cochrane_piazzesi(inputs: Inputs, months: Sequence[date], settings: Setting
 
 
 def _counts(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
-    chosen, known = settings.linear_sdf, _months_of_returns(inputs)
+    chosen = settings.linear_sdf
     blocks = [
         published_counts(inputs["published"], month, chosen.counted_most, settings.macro_factors)
-        for month in months
-        if _due(known, month, chosen.min_months, chosen.refit_months)
+        for month in _due_months(inputs, months, chosen)
     ]
-    return pl.concat(blocks) if blocks else pl.DataFrame(schema=COUNTS_SCHEMA)
+    return pl.concat([pl.DataFrame(schema=COUNTS_SCHEMA), *blocks])
 
 
 # Kernels
@@ -78,19 +73,18 @@ def _counts(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.Da
 def _kernels(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     from pipeline.models.kernel_table import kernel_table
 
-    chosen, known = settings.linear_sdf, _months_of_returns(inputs)
+    chosen, returns = settings.linear_sdf, _excess_returns(inputs)
     blocks = [
         kernel_table(
-            _excess_returns(inputs),
+            returns,
             factors_of_published(inputs["published"], month, max(chosen.sizes), settings.macro_factors),
             whole_sample_factor(inputs["curve"], month, settings.cochrane_piazzesi),
             month,
             chosen,
         )
-        for month in months
-        if _due(known, month, chosen.min_months, chosen.refit_months)
+        for month in _due_months(inputs, months, chosen)
     ]
-    return pl.concat(blocks) if blocks else pl.DataFrame(schema=KERNELS_SCHEMA)
+    return pl.concat([pl.DataFrame(schema=KERNELS_SCHEMA), *blocks])
 
 
 def _kernel_figures(frame: pl.DataFrame, *_: Any) -> dict[str, Any]:
@@ -131,21 +125,23 @@ def _of_whole_sample(inputs: Inputs, month: date, settings: Settings) -> pl.Data
 def _regressions(inputs: Inputs, months: Sequence[date], settings: Settings) -> pl.DataFrame:
     from pipeline.models.predictive_regressions import log_excess_returns, regression_tables
 
-    chosen, known = settings.predictive_regressions, _months_of_returns(inputs)
+    chosen = settings.predictive_regressions
+    now = _due_months(inputs, months, chosen)
+    if not now:
+        return pl.DataFrame(schema=REGRESSIONS_SCHEMA)
     specifications = {"cp": (BOND_FACTOR,), "macro_cp": (BOND_FACTOR, *_macro_columns(settings))}
     returns = log_excess_returns(inputs["returns"].rename({"portfolio": "asset_id"}))
-    blocks = [
+    real_time = _in_real_time(inputs, settings)
+    return pl.concat(
         regression_tables(
             returns,
-            {WHOLE_SAMPLE: _of_whole_sample(inputs, month, settings), REAL_TIME: _in_real_time(inputs, settings)},
+            {WHOLE_SAMPLE: _of_whole_sample(inputs, month, settings), REAL_TIME: real_time},
             month,
             specifications,
             chosen,
         )
-        for month in months
-        if _due(known, month, chosen.min_months, chosen.refit_months)
-    ]
-    return pl.concat(blocks) if blocks else pl.DataFrame(schema=REGRESSIONS_SCHEMA)
+        for month in now
+    )
 
 
 def _forecast_models(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -175,9 +171,9 @@ def _regimes(inputs: Inputs, month: date, settings: Settings, previous: Previous
 
     chosen = settings.regimes
     known = inputs.once("months", lambda: _months_of_returns(inputs))
-    due = _due(known, month, chosen.min_months, chosen.refit_months)
+    now = due(known, month, chosen.min_months, chosen.refit_months)
     carried = from_arrays(previous.arrays, previous.text) if previous else {}
-    frame, carried = regimes_of_month(_excess_returns(inputs), month, carried, due, chosen)
+    frame, carried = regimes_of_month(_excess_returns(inputs), month, carried, now, chosen)
     return Step(frame, *to_arrays(carried))
 
 

@@ -16,14 +16,13 @@ from assets.reads import Inputs, Partitions, Read, States
 from assets.sdf_markets import (
     MARKETS,
     Market,
-    due,
     issuer_reads,
     market_panel,
     panel_reads,
     target_months,
 )
 from pipeline.evaluation.sdf_months import sdf_months
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import due, shift
 from pipeline.sdf.assembly import with_returns
 from pipeline.sdf.environments import NO_FINANCIALS
 from pipeline.sdf.panel import SdfPanel
@@ -43,7 +42,7 @@ def _grouped(market: Market, settings: Settings) -> bool:
 
 
 def _reads(market: Market, settings: Settings) -> dict[str, Read]:
-    reads = panel_reads(market, market.settings(settings))
+    reads = panel_reads(market, market.settings(settings).min_months)
     return reads | issuer_reads(market) if _grouped(market, settings) else reads
 
 
@@ -71,7 +70,7 @@ def _one_thread() -> Iterator[None]:
 def _search(market: Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     chosen = market.settings(settings)
     known = inputs.once("months", lambda: target_months(market, inputs))
-    if not due(known, month, chosen):
+    if not due(known, month, chosen.min_months, chosen.search_months):
         return Step(pl.DataFrame(schema=SEARCH_SCHEMA))
     panel = with_returns(_panel(market, inputs, settings).through(month))
     from pipeline.sdf import walk_forward

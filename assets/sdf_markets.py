@@ -1,16 +1,13 @@
 """Markets of the stochastic discount factor and the panels that their models look at: networks and trees alike.
 
-Belongs here: where a market finds its data, and in which months its models are searched for. Does not: the models'
-assets (``assets.sdf``, ``assets.trees``).
+Belongs here: where a market finds its data. Does not: the models' assets (``assets.sdf``, ``assets.trees``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
-from typing import Protocol
 
 import polars as pl
 
@@ -105,35 +102,12 @@ MARKETS = (
 # When models are searched for
 
 
-class Schedule(Protocol):
-    """Settings that say in which months there is a search."""
-
-    @property
-    def min_months(self) -> int:
-        """Months of returns at the first search."""
-
-    @property
-    def search_months(self) -> int:
-        """Months from one search to the next; 0 searches once."""
-
-
-def due(known: Collection[date], month: date, schedule: Schedule) -> bool:
-    """Say whether models are searched for in a month, by the months with returns: a month without any is never one.
-
-    It depends on how many there are up to the month, never on when the pipeline ran.
-    """
-    since = sum(each <= month for each in known) - schedule.min_months
-    if month not in known or since < 0:
-        return False
-    return since % schedule.search_months == 0 if schedule.search_months else since == 0
-
-
 # What networks and trees look at
 
 
-def panel_reads(market: Market, schedule: Schedule) -> dict[str, Read]:
-    """Give all that a panel of the market is made of; the asset begins with the first search."""
-    returns = Partitions(source=market.returns, lookback=None, spine=True, history=schedule.min_months)
+def panel_reads(market: Market, min_months: int) -> dict[str, Read]:
+    """Give all that a panel of the market is made of; the asset begins once there are so many months of returns."""
+    returns = Partitions(source=market.returns, lookback=None, spine=True, history=min_months)
     return {"returns": returns, **known_reads(market, None)}
 
 

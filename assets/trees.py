@@ -15,7 +15,6 @@ from assets.reads import Inputs, States
 from assets.sdf_markets import (
     MARKETS,
     Market,
-    due,
     known_reads,
     market_panel,
     panel_reads,
@@ -23,7 +22,7 @@ from assets.sdf_markets import (
 )
 from pipeline.evaluation.forecasts import SCHEMA
 from pipeline.models.tree_settings import SEARCH_SCHEMA, TreesSettings
-from pipeline.panel.calendar import shift
+from pipeline.panel.calendar import due, shift
 from pipeline.sdf.assembly import with_returns
 from resources.settings import Settings
 
@@ -45,7 +44,7 @@ def _settings(market: Market, settings: Settings) -> TreesSettings:
 def _search(market: Market, inputs: Inputs, month: date, settings: Settings, previous: Previous | None) -> Step:
     chosen = _settings(market, settings)
     known = inputs.once("months", lambda: target_months(market, inputs))
-    if not due(known, month, chosen):
+    if not due(known, month, chosen.min_months, chosen.search_months):
         return Step(pl.DataFrame(schema=SEARCH_SCHEMA))
     from pipeline.models import tree_search
 
@@ -82,7 +81,7 @@ def _assets(market: Market) -> tuple[MonthlyAsset, ...]:
             "series, the importance of each and the R2 of the validation months (Duraj and Giesecke 2025, A.7)."
         ),
         schema=schemas.trees,
-        reads=lambda settings: panel_reads(market, _settings(market, settings)),
+        reads=lambda settings: panel_reads(market, _settings(market, settings).min_months),
         compute=partial(_search, market),
         figures=_figures,
         settings=(_section(market),),

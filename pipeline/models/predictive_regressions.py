@@ -15,6 +15,7 @@ import polars as pl
 from scipy.stats import norm
 from statsmodels.regression.linear_model import OLS
 
+from pipeline.evaluation.forecasts import SCHEMA
 from pipeline.macro.monthly import wanted_months
 from pipeline.models.linear_settings import HAC, PredictiveSettings
 from pipeline.models.linear_tables import CONSTANT, REGRESSIONS_SCHEMA
@@ -208,7 +209,7 @@ def recursive_forecasts(
                 if coefficients is not None:
                     forecast = float(np.dot(today, coefficients))
                     rows.append((month, shift(month, 1), name, len(columns), asset, forecast))
-    return pl.DataFrame(rows, schema=_FORECASTS, orient="row")
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def out_of_sample_fit(evaluated: pl.DataFrame, benchmark: str) -> pl.DataFrame:
@@ -263,15 +264,6 @@ _TABLE = {
     "p": pl.Float64(),
     "r2": pl.Float64(),
     "n_months": pl.Int64(),
-}
-
-_FORECASTS = {
-    "month": pl.Date(),
-    "target_month": pl.Date(),
-    "model": pl.String(),
-    "n_factors": pl.Int64(),
-    "asset_id": pl.String(),
-    "forecast": pl.Float64(),
 }
 
 

@@ -14,6 +14,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from pipeline.evaluation.forecasts import SCHEMA as FORECAST_SCHEMA
 from pipeline.models.factor_model import CharacteristicLoadings, CrossSection, FactorModelResult, Sample
 from pipeline.models.families import FactorModelSettings, Specification
 from pipeline.models.storage import below
@@ -36,15 +37,6 @@ SCHEMA: dict[str, pl.DataType] = {
     "gamma": pl.List(pl.Float64()),
     "omega": pl.List(pl.Float64()),
     "ar": pl.List(pl.Float64()),
-}
-
-FORECAST_SCHEMA: dict[str, pl.DataType] = {
-    "month": pl.Date(),
-    "target_month": pl.Date(),
-    "model": pl.String(),
-    "n_factors": pl.Int64(),
-    "asset_id": pl.String(),
-    "forecast": pl.Float64(),
 }
 
 

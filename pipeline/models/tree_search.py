@@ -15,7 +15,7 @@ from pipeline.evaluation.forecasts import SCHEMA
 from pipeline.models.boosted_trees import BoostedTrees, PanelRows, fit_boosted_trees
 from pipeline.models.tree_settings import MODEL, N_FACTORS, SEARCH_SCHEMA, TreesSettings
 from pipeline.sdf.assembly import with_columns, with_seen_columns
-from pipeline.sdf.panel import SdfPanel
+from pipeline.sdf.panel import SdfPanel, divided, refuse_later
 
 
 def searched(panel: SdfPanel, month: date, settings: TreesSettings) -> tuple[pl.DataFrame, BoostedTrees]:
@@ -46,13 +46,9 @@ def searched(panel: SdfPanel, month: date, settings: TreesSettings) -> tuple[pl.
     -----
     Appendix A.7 of the source: one regression on all features together, macro series included.
     """
-    if panel.months and panel.months[-1] > month:
-        raise ValueError(f"the panel of a search in {month} holds {panel.months[-1]}, which comes later")
+    refuse_later(panel, month)
     own = with_seen_columns(panel)
-    first = int(len(own.months) * settings.training_share)
-    if not 0 < first < len(own.months):
-        raise ValueError(f"{len(own.months)} months are too few to train on and to validate")
-    parts = own.take(slice(0, first)), own.take(slice(first, None))
+    parts = divided(own, settings.training_share)
     training, validation = (
         PanelRows(features=_features(part), returns=part.known_returns(), names=(*part.names, *part.macro_names))
         for part in parts

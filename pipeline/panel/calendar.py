@@ -6,7 +6,7 @@ in which windows are counted. Trading days, partitions and the reading of vendor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
 import polars as pl
@@ -83,3 +83,25 @@ def span(frame: pl.DataFrame, months: Sequence[date], lookback: int = 1) -> pl.D
         Rows dated from ``lookback - 1`` months before the first of ``months`` to the last of them.
     """
     return frame.filter(pl.col("month").is_between(shift(min(months), 1 - lookback), max(months)))
+
+
+def due(known: Collection[date], month: date, first: int, every: int) -> bool:
+    """Say whether something is estimated in a month, by how many months with data there are up to it.
+
+    It depends on that number alone, never on when the pipeline ran; a month without data is never one.
+
+    Parameters
+    ----------
+    known : collection of date
+        Months with data.
+    month : date
+        The month in question.
+    first : int
+        Months with data at the first estimate.
+    every : int
+        Months with data from one estimate to the next; 0 for the first alone.
+    """
+    since = sum(each <= month for each in known) - first
+    if month not in known or since < 0:
+        return False
+    return since % every == 0 if every else since == 0

@@ -188,6 +188,32 @@ class SdfPanel:
         return self.returns
 
 
+def refuse_later(panel: SdfPanel, month: date) -> None:
+    """Refuse to search in a month on a panel that goes past it.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    if panel.months and panel.months[-1] > month:
+        raise ValueError(f"the panel of a search in {month} holds {panel.months[-1]}, which comes later")
+
+
+def divided(panel: SdfPanel, training_share: float) -> tuple[SdfPanel, SdfPanel]:
+    """Return the first months of a panel, a share of all, to train on, and the later ones to validate.
+
+    Raises
+    ------
+    ValueError
+        If one of them has no month.
+    """
+    first = int(len(panel.months) * training_share)
+    if not 0 < first < len(panel.months):
+        raise ValueError(f"{len(panel.months)} months are too few to train on and to validate")
+    return panel.take(slice(0, first)), panel.take(slice(first, None))
+
+
 def split_months(
     months: Sequence[date], shares: Sequence[float] = (0.42, 0.28, 0.30)
 ) -> tuple[tuple[date, ...], tuple[date, ...], tuple[date, ...]]:

@@ -20,7 +20,7 @@ from pipeline.sdf.beta import BetaResult, estimate_betas, labels
 from pipeline.sdf.ensemble import refit
 from pipeline.sdf.environments import in_environment
 from pipeline.sdf.model import kernel_scale
-from pipeline.sdf.panel import SdfPanel
+from pipeline.sdf.panel import SdfPanel, divided, refuse_later
 from pipeline.sdf.portfolios import ESTIMATORS, Portfolio
 from pipeline.sdf.search import PieceProgress, Pieces, SearchResult, Stored, quiet_pieces
 from pipeline.sdf.settings import SdfSettings
@@ -126,13 +126,12 @@ def searched(
     ValueError
         If the panel goes past ``month`` or is too short to be divided.
     """
-    if panel.months and panel.months[-1] > month:
-        raise ValueError(f"the panel of a search in {month} holds {panel.months[-1]}, which comes later")
+    refuse_later(panel, month)
     rows, models = [pl.DataFrame(schema=SEARCH_SCHEMA)], {}
     for objective, environment in settings.specifications:
         name = f"{objective}.{environment}"
         own = with_seen_columns(in_environment(panel, environment, settings.financials))
-        parts = _parts(own, settings.training_share)
+        parts = divided(own, settings.training_share)
         estimate = ESTIMATORS[objective].estimate
         weights, chosen = estimate(parts, settings, _Named(pieces, f"{name}.{WEIGHTS}"), progress)
         fitted = parts[0].take(slice(weights.lookback, None)), parts[1]
@@ -144,13 +143,6 @@ def searched(
             begun = {"training_from": parts[0].months[0], "validation_from": parts[1].months[0]}
             rows.append(pl.DataFrame(list(_candidates(result, about | begun)), schema=SEARCH_SCHEMA))
     return pl.concat(rows), models
-
-
-def _parts(panel: SdfPanel, training_share: float) -> tuple[SdfPanel, SdfPanel]:
-    first = int(len(panel.months) * training_share)
-    if not 0 < first < len(panel.months):
-        raise ValueError(f"{len(panel.months)} months are too few to train on and to validate")
-    return panel.take(slice(0, first)), panel.take(slice(first, None))
 
 
 def _candidates(result: SearchResult, about: Mapping[str, object]) -> Iterator[dict[str, object]]:

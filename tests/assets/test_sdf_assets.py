@@ -13,10 +13,10 @@ from assets import sdf
 from assets.building import Previous
 from assets.contract import validated
 from assets.reads import Inputs
-from assets.sdf_markets import MARKETS, due, target_months
+from assets.sdf_markets import MARKETS, target_months
 from pipeline.bonds.registry import DG
 from pipeline.bonds.registry import SETS as BOND_SETS
-from pipeline.panel.calendar import month_range
+from pipeline.panel.calendar import due, month_range
 from pipeline.sdf.configurations import Grid
 from pipeline.sdf.environments import FINANCIAL
 from pipeline.sdf.gan_settings import GanSteps
@@ -213,7 +213,11 @@ def test_a_month_without_returns_is_no_month_of_a_search(portfolios):
     assert sorted(known) == [month for place, month in enumerate(MONTHS) if place not in (0, 4, 29, 31)]
     for every, expected in ((2, [28, 32]), (1, [28, 30, 32]), (0, [28])):
         schedule = replace(SETTINGS, search_months=every)
-        searched = [place for place, month in enumerate(MONTHS) if due(known, month, schedule)]
+        searched = [
+            place
+            for place, month in enumerate(MONTHS)
+            if due(known, month, schedule.min_months, schedule.search_months)
+        ]
         assert searched == expected
 
 
