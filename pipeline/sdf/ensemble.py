@@ -191,6 +191,11 @@ def train_ensemble(
     )
 
 
+def refit_seed(seed: int, panel: SdfPanel) -> int:
+    """Return the seed of a member that is carried on over a panel: batches come in another order every month."""
+    return seed * 100_000 + 12 * panel.months[-1].year + panel.months[-1].month
+
+
 def refit(ensemble: Ensemble, panel: SdfPanel, epochs: int, rate: float | None = None) -> Ensemble:
     """Return the ensemble with its members carried on over a panel that has become longer.
 
@@ -218,9 +223,8 @@ def refit(ensemble: Ensemble, panel: SdfPanel, epochs: int, rate: float | None =
     panel.known_returns()
     configuration = ensemble.configuration if rate is None else replace(ensemble.configuration, rate=rate)
     tensors = TensorPanel(ensemble.standardisation.apply(panel), ensemble.settings.device)
-    month = 12 * panel.months[-1].year + panel.months[-1].month
     members = [
-        train_on(tensors, ensemble.design, member, configuration, seed * 100_000 + month, epochs, ensemble.settings)
+        train_on(tensors, ensemble.design, member, configuration, refit_seed(seed, panel), epochs, ensemble.settings)
         for seed, member in zip(ensemble.seeds, ensemble.members, strict=True)
     ]
     return replace(ensemble, members=tuple(members), first=min(ensemble.first, panel.months[0]), last=panel.months[-1])

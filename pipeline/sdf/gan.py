@@ -22,7 +22,7 @@ from pipeline.models.storage import below
 from pipeline.panel.calendar import shift
 from pipeline.sdf.batches import TensorPanel
 from pipeline.sdf.configurations import Configuration, SearchSettings
-from pipeline.sdf.ensemble import before_test
+from pipeline.sdf.ensemble import before_test, refit_seed
 from pipeline.sdf.gan_networks import StateNetwork, networks_for, sequenced
 from pipeline.sdf.gan_settings import HISTORY, GanSearchSettings, GanTrainingSettings
 from pipeline.sdf.gan_training import TrainedGan, bound_for, train_gan, train_weights_on
@@ -199,13 +199,12 @@ class GanResult:
         """
         panel.known_returns()
         tensors = TensorPanel(sequenced(self.standardisation.apply(panel)), self.settings.device)
-        month = 12 * panel.months[-1].year + panel.months[-1].month
         members = []
         for seed, member in zip(self.seeds, self.members, strict=True):
             networks = {
                 name: _loaded(member, name, self.configuration, self._widths, self.settings) for name in _NETWORKS
             }
-            train_weights_on(networks, tensors, self.configuration, seed * 100_000 + month, epochs, self.settings)
+            train_weights_on(networks, tensors, self.configuration, refit_seed(seed, panel), epochs, self.settings)
             members.append({**member, "weights": networks["weights"].arrays()})
         first = min(self.first, panel.months[0])
         return replace(self, members=tuple(members), first=first, last=panel.months[-1])

@@ -28,8 +28,8 @@ def gan_grid() -> Grid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanTrainingSettings:
-    """How both networks are trained, whatever their configuration.
+class GanSchedule:
+    """How long each step is trained.
 
     Attributes
     ----------
@@ -43,6 +43,21 @@ class GanTrainingSettings:
         How often steps 2 and 3 follow each other.
     patience : int
         Epochs without a better validation score after which step 1 or step 3 stops.
+    """
+
+    unconditional_epochs: int = 50
+    moment_epochs: int = 10
+    weight_epochs: int = 50
+    global_epochs: int = 1
+    patience: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanTrainingSettings(GanSchedule):
+    """How both networks are trained, whatever their configuration.
+
+    Attributes
+    ----------
     bound : float
         C, the bound on the norm of weights and test assets: 1 for portfolios, 0.1 for single assets.
     norm_rule : str
@@ -55,11 +70,6 @@ class GanTrainingSettings:
         ``cpu``, or ``cuda`` where there is one.
     """
 
-    unconditional_epochs: int = 50
-    moment_epochs: int = 10
-    weight_epochs: int = 50
-    global_epochs: int = 1
-    patience: int = 8
     bound: float = 1.0
     norm_rule: str = "batch"
     fewest_dates: int = 2
@@ -76,25 +86,18 @@ class GanTrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanSteps:
+class GanSteps(GanSchedule):
     """What a market's settings say of its generative adversarial estimation; the rest it shares with other networks.
 
     Attributes
     ----------
     grid : Grid
         What is searched; architectures of :data:`pipeline.sdf.gan_networks.SDF_SHAPES`.
-    unconditional_epochs, moment_epochs, weight_epochs, global_epochs, patience : int
-        See :class:`GanTrainingSettings`.
     ensemble : tuple of int
         Seeds of the winner's ensemble.
     """
 
     grid: Grid = field(default_factory=gan_grid)
-    unconditional_epochs: int = 50
-    moment_epochs: int = 10
-    weight_epochs: int = 50
-    global_epochs: int = 1
-    patience: int = 8
     ensemble: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
 
 

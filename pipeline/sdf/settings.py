@@ -5,11 +5,11 @@ Nothing here needs tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from pipeline.sdf.configurations import Grid, SearchSettings, TrainingSettings
 from pipeline.sdf.environments import ENVIRONMENTS, FULL, GROUPS, NO_FINANCIALS, NO_MACRO
-from pipeline.sdf.gan_settings import HISTORY, GanSearchSettings, GanSteps, GanTrainingSettings
+from pipeline.sdf.gan_settings import HISTORY, GanSchedule, GanSearchSettings, GanSteps, GanTrainingSettings
 
 MISPRICING, SHARPE, GAN = "mispricing", "sharpe", "gan"
 """The objectives."""
@@ -119,19 +119,11 @@ class SdfSettings:
 
     def of_gan(self) -> GanSearchSettings:
         """Give the settings of the search for the weights of the objective ``gan``."""
-        steps = self.gan
+        schedule = {each.name: getattr(self.gan, each.name) for each in fields(GanSchedule)}
         training = GanTrainingSettings(
-            unconditional_epochs=steps.unconditional_epochs,
-            moment_epochs=steps.moment_epochs,
-            weight_epochs=steps.weight_epochs,
-            global_epochs=steps.global_epochs,
-            patience=steps.patience,
-            bound=self.bound,
-            norm_rule=self.norm_rule,
-            dropout=self.dropout,
-            device=self.device,
+            **schedule, bound=self.bound, norm_rule=self.norm_rule, dropout=self.dropout, device=self.device
         )
-        return GanSearchSettings(grid=steps.grid, training=training, ensemble=steps.ensemble)
+        return GanSearchSettings(grid=self.gan.grid, training=training, ensemble=self.gan.ensemble)
 
     def of_betas(self) -> SearchSettings:
         """Give the settings of the search for betas."""
